@@ -1,0 +1,1 @@
+"""What Sojourn is about: events, customers, enrollments, messages. Pure: no I/O, no engine."""

@@ -1,0 +1,31 @@
+"""Customers: who they are and how they can be reached."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ADDRESS_TRAITS: Mapping[str, str] = {"email": "email", "phone": "sms", "push_token": "push"}
+"""Which trait of an `identify` call is an address, and on which channel."""
+
+
+class Customer(BaseModel):
+    """What is known of one customer at one moment.
+
+    Attributes:
+        id: opaque, `cus_…`; everything personal lives in the store, never in an id.
+        traits: as the sources told them, the latest word wins.
+        time_zone: an IANA name, or None where nobody said.
+        locale: a BCP 47 tag, or None where nobody said.
+        channels: the channels on which there is an address.
+        open_holds: what is open that holds promotional messages, such as `ticket t1`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    traits: dict[str, Any] = Field(default_factory=dict)
+    time_zone: str | None = None
+    locale: str | None = None
+    channels: tuple[str, ...] = ()
+    open_holds: tuple[str, ...] = ()

@@ -1,0 +1,99 @@
+"""Enrollments: one customer's way through one journey."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from domain.events import Envelope
+from domain.outcomes import Outcome
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReEntry:
+    """When a customer who has been through a journey (with the same key) may enter again.
+
+    Attributes:
+        allowed: False for once in a lifetime.
+        pause: how long after the exit; zero for at once.
+    """
+
+    allowed: bool = True
+    pause: timedelta = timedelta(0)
+
+
+ONCE = ReEntry(allowed=False)
+AFTER_EXIT = ReEntry()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event's wish to start a journey, to be granted or refused where it is accepted.
+
+    Attributes:
+        journey: the journey's name.
+        key: the business key, or None for a journey that a customer is in once at a time.
+        listens: the names of the events that the enrollment will hear.
+        parameters: fixed at entry (semantics 15), as JSON.
+        summary: one line for the Temporal UI.
+        task_queue: where its workflow runs.
+    """
+
+    journey: str
+    key: str | None
+    listens: tuple[str, ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    task_queue: str = ""
+    re_entry: ReEntry = AFTER_EXIT
+
+
+def key_in_id(key: str | None) -> str:
+    """A business key as it may stand in a workflow id.
+
+    Keys come from outside: what is not plain and short is replaced by its digest.
+    """
+    if key is None:
+        return ""
+    if _PLAIN.fullmatch(key):
+        return key
+    return "x" + hashlib.sha256(key.encode()).hexdigest()[:24]
+
+
+class Start(BaseModel):
+    """What an enrollment's workflow starts with.
+
+    Attributes:
+        events: the events acknowledged for it so far, the one that started it first.
+    """
+
+    enrollment_id: str
+    customer_id: str
+    journey: str
+    key: str | None = None
+    parameters: dict[str, Any]
+    events: list[Envelope]
+
+
+class EndRequest(BaseModel):
+    """An enrollment wants to end; `heard` is the last event number that it has applied."""
+
+    enrollment_id: str
+    customer_id: str
+    heard: int
+    outcome: Outcome
+
+
+class EndAnswer(BaseModel):
+    """Either the enrollment has ended, or here is what it must hear first (semantics 14)."""
+
+    ended: bool
+    news: list[Envelope]
+
+
+EnrollmentState = Literal["live", "ended"]

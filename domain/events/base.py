@@ -1,0 +1,162 @@
+"""What an event is: a named fact about a customer, with typed properties."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from domain.errors import Refused
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Which event this was, and when.
+
+    Attributes:
+        event_id: the source's own id of the event (Segment's `messageId`).
+        occurred_at: when it happened, as the source says, corrected for its clock.
+        number: its place in the enrollment's order of acknowledgement; 0 where it came
+            from elsewhere, such as a person's hand in the Temporal UI.
+    """
+
+    event_id: str = ""
+    occurred_at: datetime = EPOCH
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event on its way to an enrollment: plain JSON, numbered for that enrollment."""
+
+    number: int
+    name: str
+    event_id: str
+    occurred_at: str
+    properties: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMark:
+    """Says that an event opens or closes something that holds promotional messages.
+
+    Attributes:
+        kind: what is open, such as `ticket`.
+        reference: the property that tells one from another, such as `ticket_id`.
+        action: whether the event opens or closes it.
+    """
+
+    kind: str
+    reference: str
+    action: Literal["open", "close"]
+
+
+class Event(BaseModel):
+    """A fact about a customer. Its fields are its properties; others are kept as they came.
+
+    A subclass is an event type: its name is the class's name in snake case, and stock
+    clients may also call it by that name in words (`Cart Abandoned`) or by an alias.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
+
+    name: ClassVar[str]
+    hold: ClassVar[HoldMark | None] = None
+    example: ClassVar[Mapping[str, Any]] = {}
+
+    _occurrence: Occurrence = PrivateAttr(default_factory=Occurrence)
+
+    def __init_subclass__(
+        cls,
+        *,
+        aliases: tuple[str, ...] = (),
+        hold: HoldMark | None = None,
+        example: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Declare the event type under its name and aliases."""
+        super().__init_subclass__(**kwargs)
+        cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        cls.hold = hold
+        cls.example = example or {}
+        for name in (cls.name, *map(canonical_name, aliases)):
+            other = _TYPES.setdefault(name, cls)
+            if other.__qualname__ != cls.__qualname__ or other.__module__ != cls.__module__:
+                raise TypeError(
+                    f"{cls.__module__}.{cls.__qualname__} and "
+                    f"{other.__module__}.{other.__qualname__} both claim the event name {name!r}"
+                )
+
+    @property
+    def event_id(self) -> str:
+        """The source's own id of this event."""
+        return self._occurrence.event_id
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it happened, as the source says, corrected for its clock."""
+        return self._occurrence.occurred_at
+
+    @property
+    def number(self) -> int:
+        """Its place in the enrollment's order of acknowledgement; 0 if it has none."""
+        return self._occurrence.number
+
+    @classmethod
+    def of(cls, properties: Mapping[str, Any], occurrence: Occurrence | None = None) -> Self:
+        """Read an event from its properties.
+
+        Raises:
+            Refused: a property is missing or has the wrong type; the field is named.
+        """
+        try:
+            event = cls.model_validate(properties)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            path = ".".join(("properties", *map(str, first["loc"])))
+            raise Refused(f"{cls.name}: {path}: {first['msg']}", field=path) from None
+        if occurrence is not None:
+            event._occurrence = occurrence  # noqa: SLF001 - our own private attribute
+        return event
+
+    @classmethod
+    def from_envelope(cls, envelope: Envelope) -> Self:
+        """Read an event as an enrollment receives it.
+
+        Raises:
+            Refused: as `of`, or the time is not one.
+        """
+        try:
+            at = datetime.fromisoformat(envelope.occurred_at)
+        except ValueError:
+            raise Refused("occurred_at is not an ISO 8601 time", field="occurred_at") from None
+        return cls.of(envelope.properties, Occurrence(envelope.event_id, at, envelope.number))
+
+
+_TYPES: dict[str, type[Event]] = {}
+
+
+def canonical_name(name: str) -> str:
+    """The name under which an event is stored: `Cart Abandoned` becomes `cart_abandoned`.
+
+    Words may be separated by spaces, hyphens, dots or underscores. A name in other
+    scripts, or with nothing to normalise, stays as it is, but for its surrounding space.
+    """
+    stripped = name.strip()
+    words = re.split(r"[\s._-]+", stripped)
+    normal = "_".join(word for word in words if word).lower()
+    return normal or stripped
+
+
+def event_type(name: str) -> type[Event] | None:
+    """The declared event type of a name or alias, or None where nobody declared it."""
+    return _TYPES.get(canonical_name(name))
+
+
+def event_types() -> tuple[type[Event], ...]:
+    """Every declared event type, in the order of declaration."""
+    return tuple(dict.fromkeys(_TYPES.values()))

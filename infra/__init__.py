@@ -1,0 +1,1 @@
+"""I/O: the database, the channels, Temporal, settings. Implements the domain's ports."""

@@ -1,0 +1,106 @@
+"""Settings, read once a process from the environment (prefix `SOJOURN_`) and passed in."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside; `SOJOURN_DATA_DIR` sets `data_dir`, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="SOJOURN_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(Path(".sojourn"), description="Where `make dev` keeps its data.")
+    host: str = Field("127.0.0.1", description="The address that the API listens on.")
+    api_port: int = Field(8000, ge=1, le=65535, description="The API's port.")
+    temporal_port: int = Field(7233, ge=1, le=65535, description="The embedded Temporal's port.")
+    temporal_ui_port: int = Field(8233, ge=1, le=65535, description="The Temporal UI's port.")
+    smtp_port: int = Field(1025, ge=1, le=65535, description="The development mailbox's SMTP port.")
+    mailbox_port: int = Field(
+        8025, ge=1, le=65535, description="The development mailbox's page and HTTP providers."
+    )
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://… Use this PostgreSQL instead of embedding one."
+    )
+    temporal_address: str | None = Field(
+        None, description="host:port. Use this Temporal instead of embedding one."
+    )
+    temporal_namespace: str = Field("default", description="The Temporal namespace.")
+    temporal_ui_url: str | None = Field(
+        None, description="Where people reach the Temporal UI; links in the API point there."
+    )
+    journey_parameters: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='Overrides by journey, JSON: {"abandoned_cart": {"patience": "PT3S"}}.',
+    )
+    smtp_host: str = Field("127.0.0.1", description="The SMTP server that takes our e-mail.")
+    smtp_username: str | None = Field(None, description="SMTP user name, where it asks for one.")
+    smtp_password: SecretStr | None = Field(None, description="SMTP password.")
+    smtp_starttls: bool | None = Field(
+        None, description="True: insist on STARTTLS; false: never; unset: where offered."
+    )
+    email_from: str = Field(
+        "Sojourn <hello@sojourn.localhost>", description="The sender of our e-mail."
+    )
+    push_url: str | None = Field(
+        None, description="The push provider's base URL (FCM v1's shape). Unset: the simulator."
+    )
+    push_project: str = Field("sojourn-dev", description="The push provider's project.")
+    push_token: SecretStr | None = Field(None, description="Bearer token of the push provider.")
+    webhooks: dict[str, str] = Field(
+        default_factory=dict,
+        description='Endpoints of our own people by name, JSON: {"care": "https://…"}.',
+    )
+    relay_in_api: bool = Field(
+        True, description="Run the relay inside the API process; false: run `sojourn relay`."
+    )
+    log_format: str = Field("text", pattern="^(text|json)$", description="text or json.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @property
+    def mailbox_url(self) -> str:
+        """The development mailbox and provider simulator."""
+        return f"http://127.0.0.1:{self.mailbox_port}"
+
+    @property
+    def temporal_target(self) -> str:
+        """The address of the Temporal server in use."""
+        return self.temporal_address or f"127.0.0.1:{self.temporal_port}"
+
+    @property
+    def temporal_ui(self) -> str:
+        """The base URL of the Temporal UI."""
+        return (self.temporal_ui_url or f"http://127.0.0.1:{self.temporal_ui_port}").rstrip("/")
+
+    def required_database_url(self) -> str:
+        """The database's URL.
+
+        Raises:
+            ConfigurationError: none is set.
+        """
+        if self.database_url is None:
+            raise ConfigurationError(
+                "SOJOURN_DATABASE_URL is not set. Set it to postgresql://user:password@host/name, "
+                "or use `make dev`, which embeds a database."
+            )
+        return self.database_url.get_secret_value()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigurationError: a setting does not validate; it is named.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "SOJOURN_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        raise ConfigurationError(f"{name}: {first['msg']}") from None
+    except ValueError as error:  # pydantic-settings: a value that should be JSON is not
+        raise ConfigurationError(f"{error}: not the JSON that was expected") from None
