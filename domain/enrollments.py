@@ -37,6 +37,7 @@ class Entry:
 
     Attributes:
         journey: the journey's name.
+        workflow_type: the name of its Temporal workflow.
         key: the business key, or None for a journey that a customer is in once at a time.
         listens: the names of the events that the enrollment will hear.
         parameters: fixed at entry (semantics 15), as JSON.
@@ -45,6 +46,7 @@ class Entry:
     """
 
     journey: str
+    workflow_type: str
     key: str | None
     listens: tuple[str, ...]
     parameters: dict[str, Any] = field(default_factory=dict)

@@ -1,13 +1,13 @@
 """The errors of Sojourn, one tree.
 
-    SojournError
-    ├── Refused                what came from outside cannot be taken; says why, names the field
-    ├── JourneyError           a journey is written or configured wrongly; says what to do
-    │   ├── UndeclaredEvent    it waits for an event that it does not listen to
-    │   └── BadParameters      its parameters do not validate
-    ├── ConfigurationError     a setting, a port, a permission: one sentence for the operator
-    ├── MissingData            a template asks for data that this message does not have
-    └── Unavailable            a part that we need does not answer now; try again later
+SojournError
+├── Refused                what came from outside cannot be taken; says why, names the field
+├── JourneyError           a journey is written or configured wrongly; says what to do
+│   ├── UndeclaredEvent    it waits for an event that it does not listen to
+│   └── BadParameters      its parameters do not validate
+├── ConfigurationError     a setting, a port, a permission: one sentence for the operator
+├── MissingData            a template asks for data that this message does not have
+└── Unavailable            a part that we need does not answer now; try again later
 """
 
 

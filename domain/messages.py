@@ -126,6 +126,7 @@ class Verdict(StrEnum):
 class Reason(StrEnum):
     """Why a message has its verdict."""
 
+    SENDING = "on_its_way"
     SENT = "accepted_by_provider"
     NEWS = "unheard_news"
     TICKET_OPEN = "ticket_open"
@@ -215,10 +216,14 @@ Delivery = Sent | Suppressed | Unknown
 """What a journey gets to know of a send."""
 
 
+Answer = Sent | Suppressed | Unknown | Held | Stale
+"""What the runtime gets to know: a delivery, or a reason to wait or to hear first."""
+
+
 class SendAnswer(BaseModel):
     """The gate's and the provider's answer to a `SendRequest`."""
 
-    answer: Sent | Suppressed | Unknown | Held | Stale = Field(discriminator="kind")
+    answer: Answer = Field(discriminator="kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +234,14 @@ class Go:
         message_id: the ledger row.
         address: where to.
         customer: what is known of the customer, for the template.
-        ambiguous: an earlier attempt may already have reached the provider.
+        in_flight_since: when an earlier attempt called the provider and got no answer that
+            we know of; None where there was none.
     """
 
     message_id: str
     address: str
     customer: Customer
-    ambiguous: bool = False
+    in_flight_since: datetime | None = None
 
 
 Decision = Go | Sent | Suppressed | Unknown | Held | Stale

@@ -1,0 +1,1 @@
+"""What workflows may ask of the world. Classes are given the domain's ports."""

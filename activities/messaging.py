@@ -1,0 +1,151 @@
+"""Sending: the gate decides, the template gives the words, the channel carries them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import assert_never
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from domain.errors import MissingData
+from domain.messages import (
+    Accepted,
+    Ambiguous,
+    Answer,
+    Go,
+    Message,
+    Parcel,
+    Reason,
+    RejectedForGood,
+    RejectedForNow,
+    Rendered,
+    SendAnswer,
+    SendRequest,
+    Sent,
+    Suppressed,
+    Topic,
+    Unknown,
+    Verdict,
+)
+from domain.ports import Channel, Gate, Renderer
+
+
+class MessagingActivities:
+    """Sends messages. Every answer is in the ledger before it is given."""
+
+    def __init__(self, gate: Gate, renderer: Renderer, channels: Mapping[str, Channel]) -> None:
+        self._gate = gate
+        self._renderer = renderer
+        self._channels = channels
+
+    @activity.defn(name="send")
+    async def send(self, request: SendRequest) -> SendAnswer:
+        """Send the first of the request's messages that can reach the customer.
+
+        Goes down the list only for reasons that another channel can cure (semantics 20).
+
+        Raises:
+            ApplicationError: the provider did not take it now; retrying is safe.
+        """
+        answer: SendAnswer | None = None
+        for message in request.messages:
+            answer = SendAnswer(answer=await self._send_one(request, message))
+            result = answer.answer
+            if not isinstance(result, Suppressed) or not result.reason.curable_elsewhere:
+                break
+        if answer is None:
+            raise ApplicationError("nothing to send: no message was given", non_retryable=True)
+        return answer
+
+    @activity.defn(name="skip_send")
+    async def skip(self, request: SendRequest, detail: str) -> None:
+        """Write down that the journey itself decided against this send."""
+        await self._gate.skip(request, Reason.NO_LONGER_RELEVANT, detail)
+
+    async def _send_one(self, request: SendRequest, message: Message) -> Answer:
+        decision = await self._gate.decide(request, message)
+        if not isinstance(decision, Go):
+            return decision
+        channel = self._channels[message.channel]
+        if decision.in_flight_since is not None and not _may_repeat(
+            channel, message.topic, decision.in_flight_since
+        ):
+            return await self._unknown(
+                message, decision, "the process was lost while the provider was being called"
+            )
+        try:
+            content = self._renderer.render(message, decision.customer)
+        except MissingData as missing:
+            return await self._suppressed(decision, Reason.MISSING_DATA, str(missing))
+        return await self._deliver(channel, request, message, decision, content)
+
+    async def _deliver(
+        self,
+        channel: Channel,
+        request: SendRequest,
+        message: Message,
+        go: Go,
+        content: Rendered,
+    ) -> Sent | Suppressed | Unknown:
+        now = datetime.now(UTC)
+        parcel = Parcel(
+            key=request.key(message),
+            message_id=go.message_id,
+            address=go.address,
+            content=content,
+            data=message.data,
+            sent_at=now,
+        )
+        match await channel.deliver(parcel):
+            case Accepted(provider_id):
+                await self._gate.complete(
+                    go.message_id,
+                    Verdict.SENT,
+                    Reason.SENT,
+                    detail=content.subject,
+                    provider_id=provider_id,
+                )
+                return Sent(channel=message.channel, message_id=go.message_id)
+            case RejectedForGood(detail, address_is_dead):
+                await self._gate.complete(
+                    go.message_id,
+                    Verdict.REJECTED,
+                    Reason.REJECTED,
+                    detail=detail,
+                    dead_address=go.address if address_is_dead else None,
+                )
+                return Suppressed(reason=Reason.REJECTED, detail=detail)
+            case RejectedForNow(detail, retry_after):
+                await self._gate.not_taken(go.message_id, detail)
+                raise ApplicationError(
+                    f"{message.channel}: not taken now: {detail}",
+                    type="RejectedForNow",
+                    next_retry_delay=retry_after,
+                )
+            case Ambiguous(detail):
+                if _may_repeat(channel, message.topic, go.in_flight_since or now):
+                    raise ApplicationError(
+                        f"{message.channel}: no clear answer: {detail}", type="Ambiguous"
+                    )
+                return await self._unknown(message, go, detail)
+            case never:
+                assert_never(never)
+
+    async def _unknown(self, message: Message, go: Go, detail: str) -> Unknown:
+        await self._gate.complete(go.message_id, Verdict.UNKNOWN, Reason.AMBIGUOUS, detail=detail)
+        return Unknown(channel=message.channel, message_id=go.message_id, detail=detail)
+
+    async def _suppressed(self, go: Go, reason: Reason, detail: str) -> Suppressed:
+        await self._gate.complete(go.message_id, Verdict.SUPPRESSED, reason, detail=detail)
+        return Suppressed(reason=reason, detail=detail)
+
+
+def _may_repeat(channel: Channel, topic: Topic, called_at: datetime) -> bool:
+    """Whether a message that the provider may have taken can be handed over again (G4).
+
+    Where the provider remembers our key, within the key's life; elsewhere only service
+    messages, for which a second copy is better than none.
+    """
+    if channel.idempotency_life is not None:
+        return datetime.now(UTC) - called_at < channel.idempotency_life
+    return topic is Topic.SERVICE

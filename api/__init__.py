@@ -1,0 +1,1 @@
+"""The API process: accepts events, reads back what became of them."""

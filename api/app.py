@@ -1,0 +1,51 @@
+"""The application: routes, errors, documentation."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import customers, health, problems, tracking
+from api.state import Parts
+from infra.settings import Settings
+
+_DESCRIPTION = """
+Post events in the format of Segment's tracking API; read back what became of them.
+
+Every call but `/health` asks for a key: HTTP Basic, with the key as user name and no
+password (`curl -u KEY:`). Errors are problem details (RFC 9457).
+"""
+
+
+def create_app(parts: Parts, settings: Settings) -> FastAPI:
+    """The API over its parts."""
+    app = FastAPI(
+        title="Sojourn", description=_DESCRIPTION, version="1", docs_url="/docs", redoc_url=None
+    )
+    app.state.parts = parts
+    app.state.keys = parts.keys
+    app.state.settings = settings
+    problems.install(app)
+    for module in (tracking, customers, health):
+        app.include_router(module.router)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+            )
+            schema.setdefault("components", {})["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "basic"}
+            }
+            for path, operations in schema["paths"].items():
+                if path.startswith("/customers"):
+                    for operation in operations.values():
+                        operation["security"] = [{"key": []}]
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,259 @@
+"""`/customers`: reading back what is known and what became of it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from pydantic import BaseModel
+
+from api.auth import may
+from api.problems import Problem
+from api.state import Parts
+from domain.errors import Refused
+from infra.database.reading import CustomerRecord, IdentityKind
+from infra.settings import Settings
+
+_PROBLEM = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+
+router = APIRouter(
+    prefix="/customers",
+    tags=["customers"],
+    dependencies=[Depends(may("read"))],
+    responses={
+        401: {"description": "No key, or an unknown one.", **_PROBLEM},
+        403: {"description": "The key does not allow reading.", **_PROBLEM},
+        503: {"description": "The database is away.", **_PROBLEM},
+    },
+)
+
+Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
+
+
+class IdentityOut(BaseModel):
+    """A name by which a source knows the customer."""
+
+    kind: str
+    value: str
+
+
+class AddressOut(BaseModel):
+    """Where the customer can be reached; `dead_since` where a provider said it is gone."""
+
+    channel: str
+    value: str
+    dead_since: datetime | None
+
+
+class CustomerOut(BaseModel):
+    """One customer."""
+
+    id: str
+    identities: list[IdentityOut]
+    traits: dict[str, Any]
+    addresses: list[AddressOut]
+    open_holds: list[str]
+    time_zone: str | None
+    locale: str | None
+    created_at: datetime
+
+
+class CustomersOut(BaseModel):
+    """The customers found."""
+
+    customers: list[CustomerOut]
+
+
+class EnrollmentOut(BaseModel):
+    """One way through one journey. `temporal_url` shows it to a person."""
+
+    id: str
+    journey: str
+    key: str | None
+    state: Literal["live", "ended"]
+    outcome: str | None
+    outcome_reason: str | None
+    parameters: dict[str, Any]
+    workflow_id: str
+    temporal_url: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class EnrollmentsOut(BaseModel):
+    """A customer's enrollments, newest first."""
+
+    enrollments: list[EnrollmentOut]
+
+
+class MessageOut(BaseModel):
+    """One message, sent or not, with every decision that was taken about it."""
+
+    id: str
+    journey: str
+    enrollment_id: str
+    step: str
+    channel: str
+    template: str
+    topic: str
+    objective: str | None
+    verdict: str
+    reason: str
+    detail: str
+    address: str | None
+    idempotency_key: str
+    provider_id: str | None
+    decided_at: datetime
+    completed_at: datetime | None
+    decisions: list[dict[str, Any]]
+
+
+class MessagesOut(BaseModel):
+    """A customer's messages, newest decision first."""
+
+    messages: list[MessageOut]
+
+
+class TimelineEntry(BaseModel):
+    """One thing that happened."""
+
+    at: datetime
+    kind: Literal["event", "message", "enrollment", "refusal"]
+    summary: str
+    details: dict[str, Any]
+
+
+class TimelineOut(BaseModel):
+    """What happened, newest first; `next` is the `before` of the next page, if there is one."""
+
+    timeline: list[TimelineEntry]
+    next: datetime | None
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+PartsOf = Annotated[Parts, Depends(_parts)]
+
+
+@router.get("", summary="Find customers")
+async def find(
+    parts: PartsOf,
+    user_id: str | None = None,
+    anonymous_id: str | None = None,
+    email: str | None = None,
+    phone: str | None = None,
+) -> CustomersOut:
+    """Find customers by exactly one of their names or addresses."""
+    asked: dict[IdentityKind, str | None] = {
+        "user_id": user_id,
+        "anonymous_id": anonymous_id,
+        "email": email,
+        "phone": phone,
+    }
+    given = [(kind, value) for kind, value in asked.items() if value is not None]
+    if len(given) != 1:
+        raise Refused("give exactly one of user_id, anonymous_id, email, phone", status=422)
+    kind, value = given[0]
+    if "\0" in value:
+        return CustomersOut(customers=[])
+    return CustomersOut(customers=[_customer(r) for r in await parts.reading.find(kind, value)])
+
+
+@router.get("/{customer_id}", summary="One customer")
+async def one(parts: PartsOf, customer_id: str) -> CustomerOut:
+    """Traits, identities, addresses and what is open."""
+    return _customer(await _known(parts, customer_id))
+
+
+@router.get("/{customer_id}/enrollments", summary="Ways through journeys")
+async def enrollments(
+    request: Request, parts: PartsOf, customer_id: str, limit: Limit = 100
+) -> EnrollmentsOut:
+    """Where the customer stands in every journey, and how earlier ones ended."""
+    await _known(parts, customer_id)
+    settings: Settings = request.app.state.settings
+    rows = await parts.reading.enrollments(customer_id, limit)
+    return EnrollmentsOut(
+        enrollments=[
+            EnrollmentOut(
+                id=row.id,
+                journey=row.journey,
+                key=row.key or None,
+                state="live" if row.state == "live" else "ended",
+                outcome=row.outcome,
+                outcome_reason=row.outcome_reason,
+                parameters=row.parameters,
+                workflow_id=row.workflow_id,
+                temporal_url=_temporal_url(settings, row.workflow_id, row.run_id),
+                created_at=row.created_at,
+                ended_at=row.ended_at,
+            )
+            for row in rows
+        ]
+    )
+
+
+@router.get("/{customer_id}/messages", summary="Messages, sent or not")
+async def messages(parts: PartsOf, customer_id: str, limit: Limit = 100) -> MessagesOut:
+    """Every message decided, with the reason."""
+    await _known(parts, customer_id)
+    rows = await parts.reading.messages(customer_id, limit)
+    return MessagesOut(
+        messages=[
+            MessageOut(idempotency_key=row.key, **row.model_dump(exclude={"customer_id", "key"}))
+            for row in rows
+        ]
+    )
+
+
+@router.get("/{customer_id}/timeline", summary="What happened")
+async def timeline(
+    parts: PartsOf,
+    customer_id: str,
+    before: Annotated[datetime | None, Query(description="Only what is older.")] = None,
+    limit: Limit = 100,
+) -> TimelineOut:
+    """Events, decisions, entries and exits in one list."""
+    await _known(parts, customer_id)
+    if before is not None and before.tzinfo is None:
+        raise Refused("before needs a time zone, such as Z", field="before", status=422)
+    items = await parts.reading.timeline(customer_id, before, limit)
+    return TimelineOut(
+        timeline=[
+            TimelineEntry(at=i.at, kind=i.kind, summary=i.summary, details=i.details) for i in items
+        ],
+        next=items[-1].at if len(items) == limit else None,
+    )
+
+
+async def _known(parts: Parts, customer_id: str) -> CustomerRecord:
+    record = None if "\0" in customer_id else await parts.reading.customer(customer_id)
+    if record is None:
+        raise HTTPException(404, "no such customer")
+    return record
+
+
+def _customer(record: CustomerRecord) -> CustomerOut:
+    return CustomerOut(
+        id=record.customer.id,
+        identities=[IdentityOut(kind=i.kind, value=i.value) for i in record.identities],
+        traits={trait.name: trait.value for trait in record.traits},
+        addresses=[
+            AddressOut(channel=a.channel, value=a.value, dead_since=a.dead_since)
+            for a in record.addresses
+        ],
+        open_holds=[f"{hold.kind} {hold.reference}" for hold in record.open_holds],
+        time_zone=record.customer.time_zone,
+        locale=record.customer.locale,
+        created_at=record.customer.created_at,
+    )
+
+
+def _temporal_url(settings: Settings, workflow_id: str, run_id: str | None) -> str:
+    """The page for support staff; without a run yet, the page that will find it."""
+    base = f"{settings.temporal_ui}/namespaces/{settings.temporal_namespace}/workflows"
+    url = f"{base}/{quote(workflow_id, safe='')}"
+    return f"{url}/{run_id}/user-metadata" if run_id else url

@@ -1,0 +1,70 @@
+"""What Prometheus reads."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from infra.database.pool import Pool
+
+_BACKLOG = """
+select count(*) as waiting,
+    coalesce(extract(epoch from now() - min(oldest_at)), 0)::float as age
+from backlog
+"""
+
+_MESSAGES = "select verdict, channel, count(*) as messages from message group by 1, 2"
+
+
+class Metrics:
+    """Counters of this process, and gauges read from the database when asked."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._registry = CollectorRegistry()
+        self._events = Counter(
+            "sojourn_events",
+            "Events posted to this process, by what became of them.",
+            ["result"],
+            registry=self._registry,
+        )
+        for result in ("accepted", "duplicate", "rejected"):
+            self._events.labels(result)
+        self._backlog = Gauge(
+            "sojourn_relay_backlog_enrollments",
+            "Enrollments with events that have not reached Temporal yet.",
+            registry=self._registry,
+        )
+        self._age = Gauge(
+            "sojourn_relay_backlog_age_seconds",
+            "How long the oldest of them has been waiting.",
+            registry=self._registry,
+        )
+        self._messages = Gauge(
+            "sojourn_messages",
+            "Messages in the ledger, by verdict and channel.",
+            ["verdict", "channel"],
+            registry=self._registry,
+        )
+
+    def accepted(self, new: Sequence[bool]) -> None:
+        """Count receipts: new events and repeated ones."""
+        fresh = sum(new)
+        if fresh:
+            self._events.labels("accepted").inc(fresh)
+        if fresh != len(new):
+            self._events.labels("duplicate").inc(len(new) - fresh)
+
+    def rejected(self, count: int = 1) -> None:
+        """Count events that could not be taken."""
+        if count:
+            self._events.labels("rejected").inc(count)
+
+    async def render(self) -> bytes:
+        """The metrics in Prometheus's text format."""
+        row = await self._pool.fetchrow(_BACKLOG)
+        self._backlog.set(row["waiting"])
+        self._age.set(row["age"])
+        self._messages.clear()
+        for row in await self._pool.fetch(_MESSAGES):
+            self._messages.labels(row["verdict"], row["channel"]).set(row["messages"])
+        return generate_latest(self._registry)

@@ -1,0 +1,106 @@
+"""Errors as RFC 9457 problem details."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from domain.errors import Refused, Unavailable
+from infra.database.pool import UNREACHABLE
+
+RETRY_AFTER_SECONDS = 2
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457). `field` names the offending field where there is one."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+
+
+class Unauthorized(Exception):
+    """No key, or a key that does not allow this."""
+
+    def __init__(self, detail: str, status: int = 401) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
+
+
+def problem(
+    status: int, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """A problem as a response."""
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if field is not None:
+        content["field"] = field
+    return Response(
+        orjson.dumps(content),
+        status_code=status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def unavailable() -> Response:
+    """The database is away: nothing was acknowledged, try again soon."""
+    return problem(
+        503,
+        "the database does not answer; nothing was accepted, try again",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def refused(error: Refused) -> Response:
+    """Input that cannot be taken."""
+    return problem(error.status, error.reason, field=error.field)
+
+
+def unauthorized(error: Unauthorized) -> Response:
+    """No key, or not the right one."""
+    headers = {"WWW-Authenticate": 'Basic realm="Sojourn"'} if error.status == 401 else None  # noqa: PLR2004
+    return problem(error.status, error.detail, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application as problem details."""
+
+    @app.exception_handler(Refused)
+    async def _(_: Request, error: Refused) -> Response:
+        return refused(error)
+
+    @app.exception_handler(Unauthorized)
+    async def _(_: Request, error: Unauthorized) -> Response:
+        return unauthorized(error)
+
+    @app.exception_handler(HTTPException)
+    async def _(_: Request, error: HTTPException) -> Response:
+        return problem(
+            error.status_code, str(error.detail), headers=dict(error.headers or {}) or None
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        return problem(422, f"{field}: {first['msg']}", field=field)
+
+    async def away(_: Request, __: Exception) -> Response:
+        return unavailable()
+
+    app.add_exception_handler(Unavailable, away)
+    for kind in UNREACHABLE:
+        app.add_exception_handler(kind, away)  # type: ignore[arg-type]

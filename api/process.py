@@ -1,0 +1,98 @@
+"""The API's parts, put together in one place."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.metrics import Metrics
+from api.segment import SegmentReader
+from api.state import Parts
+from domain.errors import Unavailable
+from infra.database.accept import Acceptor
+from infra.database.keys import Keys
+from infra.database.pool import Pool, open_pool
+from infra.database.reading import Reading
+from infra.relay import Relay, run_relay
+from infra.settings import Settings
+from infra.temporal import connect
+from infra.web import listen, run_server
+from journeys.catalog import Catalog, discover
+
+_log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application with its connections open, and the relay running where it is wanted here."""
+    catalog = Catalog(discover(), settings.journey_parameters)
+    database_url = settings.required_database_url()
+    pool = await _database(database_url)
+    client = await connect(settings, lazy=True)
+    relay = Relay(pool, client)
+    acceptor = Acceptor(pool, relay.wake)
+    reading = Reading(database_url)
+    parts = Parts(
+        pool=pool,
+        keys=Keys(pool),
+        reader=SegmentReader(catalog),
+        acceptor=acceptor,
+        reading=reading,
+        metrics=Metrics(pool),
+        temporal=client,
+    )
+    await _announce_heard_names(pool, catalog)
+    carrying = asyncio.create_task(run_relay(relay)) if settings.relay_in_api else None
+    try:
+        yield create_app(parts, settings)
+    finally:
+        await acceptor.close()
+        if carrying is not None:
+            carrying.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await carrying
+        await reading.close()
+        await pool.close()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve the API until cancelled; then finish the requests under way.
+
+    Raises:
+        ConfigurationError: the port is in use, or a setting makes no sense.
+    """
+    with listen(settings.host, settings.api_port, "SOJOURN_API_PORT") as listener:
+        async with running_app(settings) as app:
+            config = uvicorn.Config(
+                app,
+                http="httptools",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
+            )
+            _log.info("ready", port=settings.api_port)
+            await run_server(config, listener)
+
+
+async def _announce_heard_names(pool: Pool, catalog: Catalog) -> None:
+    """Before any journey of this version can be entered, its events must be routed by all."""
+    await pool.execute(
+        "insert into heard_name (name) select unnest($1::text[]) on conflict do nothing",
+        sorted(catalog.heard_names()),
+    )
+
+
+async def _database(database_url: str) -> Pool:
+    while True:
+        try:
+            return await open_pool(database_url)
+        except Unavailable as error:
+            _log.warning("waiting for PostgreSQL", error=str(error))
+            await asyncio.sleep(1)

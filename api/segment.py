@@ -1,0 +1,231 @@
+"""Segment's tracking API: from its wire format to what the store accepts.
+
+Source: Segment, "HTTP Tracking API" and "Spec: Common Fields".
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import orjson
+
+from domain.customers import ADDRESS_TRAITS
+from domain.errors import Refused
+from domain.events import Occurrence, event_type
+from infra.database.accept import Incoming, entry_effect
+from journeys.catalog import Catalog
+
+LONGEST_NAME = 255
+"""Characters of an id, an event's name or a trait's name."""
+
+LONGEST_ADDRESS = 1_000
+"""Characters of an e-mail address, a phone number or a push token."""
+
+_RECORDED = frozenset({"page", "screen", "group"})
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The circumstances of one request.
+
+    Attributes:
+        source_id: whose key it came with.
+        received_at: when.
+        sent_at: when the client says it sent it, or None.
+        context: what the batch says for all of its items.
+    """
+
+    source_id: int
+    received_at: datetime
+    sent_at: datetime | None = None
+    context: Mapping[str, Any] | None = None
+
+
+class SegmentReader:
+    """Reads tracking calls. Knows which events are declared and which journeys they start."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def read(self, kind: str | None, item: Any, post: Post) -> Incoming:
+        """Read one call.
+
+        Args:
+            kind: `track`, `identify`, …; None: the item's own `type` says it.
+            item: the decoded call.
+            post: the circumstances.
+
+        Raises:
+            Refused: it cannot be taken; the reason names the field.
+        """
+        if not isinstance(item, dict):
+            raise Refused("an event must be a JSON object")
+        kind = kind or _text(item, "type", required=True)
+        user_id = _text(item, "userId")
+        anonymous_id = _text(item, "anonymousId")
+        if user_id is None and anonymous_id is None:
+            raise Refused("userId or anonymousId is required", field="userId")
+        message_id = _text(item, "messageId") or f"sojourn-{uuid.uuid4()}"
+        occurred_at = self._occurred_at(item, post)
+        context = _object(item, "context")
+        if post.context:
+            context = {**post.context, **(context or {})}
+        if kind == "track":
+            name, content, effects = self._track(item, Occurrence(message_id, occurred_at))
+        elif kind == "identify":
+            name, content, effects = _identify(item)
+        elif kind in _RECORDED:
+            # A fact like others; no journey listens to it.
+            content = {**(_object(item, "traits") or {}), **(_object(item, "properties") or {})}
+            name, effects = _text(item, "name") or kind, None
+        else:
+            raise Refused(
+                f"type {kind[:40]!r} is not one of track, identify, page, screen, group",
+                field="type",
+            )
+        return Incoming(
+            source_id=post.source_id,
+            message_id=message_id,
+            user_id=user_id,
+            anonymous_id=anonymous_id,
+            type=kind,
+            name=name,
+            occurred_at=occurred_at,
+            received_at=post.received_at,
+            properties=_dumps(content),
+            context=_dumps(context) if context else None,
+            effects=effects,
+        )
+
+    def _track(
+        self, item: Mapping[str, Any], occurrence: Occurrence
+    ) -> tuple[str, Mapping[str, Any], dict[str, Any] | None]:
+        name = _text(item, "event", required=True)
+        properties = _object(item, "properties") or {}
+        declared = event_type(name)
+        if declared is None:
+            return name, properties, None
+        event = declared.of(properties, occurrence)
+        effects: dict[str, Any] = {}
+        if declared.hold is not None:
+            effects["hold"] = {
+                "kind": declared.hold.kind,
+                "reference": str(getattr(event, declared.hold.reference)),
+                "action": declared.hold.action,
+            }
+        if entries := self._catalog.entries(event):
+            effects["entries"] = [entry_effect(entry) for entry in entries]
+        return declared.name, properties, effects or None
+
+    @staticmethod
+    def _occurred_at(item: Mapping[str, Any], post: Post) -> datetime:
+        """When it happened, corrected for the client's clock; never in the future.
+
+        `timestamp = receivedAt - (sentAt - originalTimestamp)`, as Segment defines it.
+        """
+        said = _time(item, "originalTimestamp") or _time(item, "timestamp")
+        if said is None:
+            return post.received_at
+        sent_at = _time(item, "sentAt") or post.sent_at
+        try:
+            at = post.received_at - (sent_at - said) if sent_at is not None else said
+        except OverflowError:
+            at = said
+        return min(at, post.received_at)
+
+
+def _identify(
+    item: Mapping[str, Any],
+) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
+    traits = _object(item, "traits") or {}
+    effects: dict[str, Any] = {"traits": traits}
+    for name in traits:
+        if len(name) > LONGEST_NAME:
+            raise Refused(
+                f"a trait's name is longer than {LONGEST_NAME} characters", field="traits"
+            )
+    addresses: dict[str, str | None] = {}
+    for name, channel in ADDRESS_TRAITS.items():
+        if name in traits:
+            address = traits[name]
+            if address is not None and not isinstance(address, str):
+                raise Refused(f"traits.{name} must be a string", field=f"traits.{name}")
+            if address is not None and len(address) > LONGEST_ADDRESS:
+                raise Refused(
+                    f"traits.{name} is longer than {LONGEST_ADDRESS} characters",
+                    field=f"traits.{name}",
+                )
+            addresses[channel] = (address or "").strip() or None
+    if addresses:
+        effects["addresses"] = addresses
+    zone, locale = traits.get("timezone"), traits.get("locale")
+    if isinstance(zone, str) and _is_time_zone(zone):
+        effects["time_zone"] = zone
+    if isinstance(locale, str) and locale:
+        effects["locale"] = locale[:LONGEST_NAME]
+    return "identify", traits, effects
+
+
+def read_post(source_id: int, received_at: datetime, batch: Mapping[str, Any]) -> Post:
+    """The circumstances that a request states for all of its items.
+
+    Raises:
+        Refused: one of them has the wrong type.
+    """
+    return Post(
+        source_id=source_id,
+        received_at=received_at,
+        sent_at=_time(batch, "sentAt"),
+        context=_object(batch, "context"),
+    )
+
+
+def _text(item: Mapping[str, Any], field: str, *, required: bool = False) -> Any:
+    value = item.get(field)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        if required:
+            raise Refused(f"{field} is required", field=field)
+        return None
+    if not isinstance(value, str):
+        raise Refused(f"{field} must be a string", field=field)
+    value = value.strip()
+    if len(value) > LONGEST_NAME:
+        raise Refused(f"{field} is longer than {LONGEST_NAME} characters", field=field)
+    return value
+
+
+def _object(item: Mapping[str, Any], field: str) -> dict[str, Any] | None:
+    value = item.get(field)
+    if value is not None and not isinstance(value, dict):
+        raise Refused(f"{field} must be an object", field=field)
+    return value
+
+
+def _time(item: Mapping[str, Any], field: str) -> datetime | None:
+    value = item.get(field)
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise Refused(f"{field} must be an ISO 8601 time", field=field) from None
+
+
+@lru_cache(maxsize=1024)
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _dumps(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()

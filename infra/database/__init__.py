@@ -1,0 +1,1 @@
+"""PostgreSQL: the authority for events, customers, enrollments and the ledger."""

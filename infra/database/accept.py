@@ -1,0 +1,174 @@
+"""Accepting events: one transaction deduplicates, identifies, numbers and routes.
+
+Requests that arrive while a transaction is under way share the next one (group commit), so
+that the cost of a commit is paid once for all of them.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from domain.enrollments import Entry, key_in_id
+from domain.errors import Unavailable
+from infra.database.pool import UNREACHABLE, Pool
+
+_ACCEPT = "select accepted, routed from accept($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+_MOST = 2_000
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One event, read and checked, on its way into the store.
+
+    Attributes:
+        properties: JSON text.
+        context: JSON text, or None.
+        effects: what it changes beside the record, as `accept` in the database wants it.
+    """
+
+    source_id: int
+    message_id: str
+    user_id: str | None
+    anonymous_id: str | None
+    type: str
+    name: str
+    occurred_at: datetime
+    received_at: datetime
+    properties: str
+    context: str | None = None
+    effects: dict[str, Any] | None = None
+
+
+def entry_effect(entry: Entry) -> dict[str, Any]:
+    """An entry as the database's `enter` wants it."""
+    return {
+        "journey": entry.journey,
+        "workflow_type": entry.workflow_type,
+        "key": entry.key,
+        "key_in_id": key_in_id(entry.key),
+        "listens": entry.listens,
+        "parameters": entry.parameters,
+        "summary": entry.summary,
+        "task_queue": entry.task_queue,
+        "re_entry": entry.re_entry.allowed,
+        "pause": f"{entry.re_entry.pause.total_seconds()} seconds",
+    }
+
+
+@dataclass(slots=True)
+class _Request:
+    items: Sequence[Incoming]
+    done: "asyncio.Future[list[bool]]"
+
+
+class Acceptor:
+    """Accepts events into the database.
+
+    Args:
+        pool: where to.
+        on_routed: called after a commit that left the relay something to carry.
+        lanes: how many transactions may be under way at once.
+    """
+
+    def __init__(self, pool: Pool, on_routed: Callable[[], None], lanes: int = 2) -> None:
+        self._pool = pool
+        self._on_routed = on_routed
+        self._waiting: deque[_Request] = deque()
+        self._idle = lanes
+        self._lanes: set[asyncio.Task[None]] = set()
+
+    async def accept(self, items: Sequence[Incoming]) -> list[bool]:
+        """Accept events, in order; returns when they are committed.
+
+        Returns:
+            For each item, True if it is new and False if it had been accepted before.
+
+        Raises:
+            Unavailable: the database does not answer; nothing is acknowledged.
+        """
+        if not items:
+            return []
+        request = _Request(items, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        if self._idle:
+            self._idle -= 1
+            lane = asyncio.create_task(self._work())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
+        return await request.done
+
+    async def close(self) -> None:
+        """Finish what has begun."""
+        await asyncio.gather(*self._lanes)
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await self._commit(self._take())
+        finally:
+            self._idle += 1
+
+    def _take(self) -> list[_Request]:
+        group, size = [self._waiting.popleft()], 0
+        size = len(group[0].items)
+        while self._waiting and size + len(self._waiting[0].items) <= _MOST:
+            size += len(self._waiting[0].items)
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _commit(self, group: list[_Request]) -> None:
+        try:
+            new = await self._call([item for request in group for item in request.items])
+        except Exception as error:  # noqa: BLE001 - whoever asked gets to know it
+            if len(group) > 1 and not isinstance(error, Unavailable):
+                # One request's fault must not be the others': each on its own.
+                for request in group:
+                    await self._commit([request])
+                return
+            for request in group:
+                if not request.done.done():
+                    request.done.set_exception(error)
+            return
+        start = 0
+        for request in group:
+            end = start + len(request.items)
+            if not request.done.done():
+                request.done.set_result(new[start:end])
+            start = end
+
+    async def _call(self, items: Sequence[Incoming]) -> list[bool]:
+        columns: tuple[list[Any], ...] = (
+            [i.source_id for i in items],
+            [i.message_id for i in items],
+            [i.user_id for i in items],
+            [i.anonymous_id for i in items],
+            [i.type for i in items],
+            [i.name for i in items],
+            [i.occurred_at for i in items],
+            [i.received_at for i in items],
+            [i.properties for i in items],
+            [i.context for i in items],
+            [i.effects for i in items],
+        )
+        for remaining in reversed(range(_TRIES)):
+            try:
+                row = await self._pool.fetchrow(_ACCEPT, *columns)
+                break
+            except asyncpg.DeadlockDetectedError:
+                # Two groups held what the other wanted; the database chose this one to yield.
+                if not remaining:
+                    raise
+            except UNREACHABLE as error:
+                raise Unavailable("PostgreSQL does not answer") from error
+        new = [False] * len(items)
+        for ordinal in row["accepted"]:
+            new[ordinal - 1] = True
+        if row["routed"]:
+            self._on_routed()
+        return new

@@ -1,0 +1,52 @@
+"""Customers, as they are known now."""
+
+from typing import Any
+
+from domain.customers import Customer
+from infra.database.pool import Pool
+
+CUSTOMER_FACTS = """
+    c.time_zone, c.locale,
+    (select jsonb_object_agg(t.name, t.value) from trait t where t.customer_id = c.id) as traits,
+    (select jsonb_object_agg(a.channel, a.value) from (
+        select distinct on (channel) channel, value from address
+        where customer_id = c.id and dead_since is null
+        order by channel, updated_at desc) a) as addresses,
+    array(select h.kind || ' ' || h.reference from hold h
+        where h.customer_id = c.id and h.opened_at is not null and h.closed_at is null
+        order by h.opened_at, h.reference) as open_holds
+"""
+"""Columns about a customer `c`, for `read_customer`."""
+
+
+def read_customer(customer_id: str, row: Any) -> Customer:
+    """A customer from a row with `CUSTOMER_FACTS`."""
+    return Customer(
+        id=customer_id,
+        traits=row["traits"] or {},
+        time_zone=row["time_zone"],
+        locale=row["locale"],
+        channels=tuple(sorted(row["addresses"] or {})),
+        open_holds=tuple(row["open_holds"]),
+    )
+
+
+class PostgresCustomers:
+    """Customers over PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def get(self, customer_id: str) -> Customer:
+        """What is known of a customer now.
+
+        Raises:
+            LookupError: there is no such customer.
+        """
+        row = await self._pool.fetchrow(
+            f"select {CUSTOMER_FACTS} from customer c where c.id = $1",  # noqa: S608 - a constant
+            customer_id,
+        )
+        if row is None:
+            raise LookupError(f"no customer {customer_id}")
+        return read_customer(customer_id, row)

@@ -1,0 +1,64 @@
+"""Connections for the hot paths: asyncpg, JSON in and out."""
+
+import asyncio
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
+
+from domain.errors import ConfigurationError, Unavailable
+
+# asyncpg ships no types; the names say what is meant.
+Pool: TypeAlias = Any
+Connection: TypeAlias = Any
+
+UNREACHABLE: tuple[type[BaseException], ...] = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What asyncpg raises when PostgreSQL is down, going down or coming up."""
+
+
+def _dump(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=_dump, decoder=orjson.loads, schema="pg_catalog"
+    )
+
+
+async def open_pool(database_url: str, size: int = 10) -> Pool:
+    """Open connections to the database.
+
+    JSON columns come back as Python values. A `str` given for one is JSON already.
+
+    Raises:
+        ConfigurationError: the database refuses us or the URL is not one.
+        Unavailable: nobody answers there.
+    """
+    try:
+        return await asyncpg.create_pool(
+            database_url, min_size=1, max_size=size, init=_prepare, command_timeout=30
+        )
+    except UNREACHABLE as error:
+        raise Unavailable(f"PostgreSQL does not answer: {error}") from error
+    except (ValueError, asyncpg.PostgresError) as error:
+        raise ConfigurationError(f"SOJOURN_DATABASE_URL: {error}") from error
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """The same database for SQLAlchemy over asyncpg."""
+    scheme, _, rest = database_url.partition("://")
+    if scheme.partition("+")[0] not in {"postgres", "postgresql"}:
+        raise ConfigurationError(
+            f"SOJOURN_DATABASE_URL must begin with postgresql://, not {scheme}://"
+        )
+    return f"postgresql+asyncpg://{rest}"

@@ -1,0 +1,304 @@
+"""The tables. Migrations make them; a test holds the two together.
+
+Hot paths are plain SQL beside this module; these models are what reading back uses.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy import (
+    Identity as Counter,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING
+
+
+def _text(*, nullable: bool = False, default: str | None = None, key: bool = False) -> Any:
+    column: Column[str] = Column(
+        Text, nullable=nullable, primary_key=key, server_default=default and text(default)
+    )
+    return Field(sa_column=column)
+
+
+def _reference(target: str, *, key: bool = False) -> Any:
+    return Field(sa_column=Column(Text, ForeignKey(target), primary_key=key, nullable=False))
+
+
+def _time(*, nullable: bool = False, now: bool = False) -> Any:
+    return Field(
+        sa_column=Column(
+            DateTime(timezone=True),
+            nullable=nullable,
+            server_default=text("now()") if now else None,
+        )
+    )
+
+
+def _json(default: str | None = "'{}'") -> Any:
+    return Field(
+        sa_column=Column(JSONB, nullable=default is None, server_default=default and text(default))
+    )
+
+
+def _number(default: str | None = None) -> Any:
+    return Field(
+        sa_column=Column(BigInteger, nullable=False, server_default=default and text(default))
+    )
+
+
+class Source(SQLModel, table=True):
+    """Who posts events."""
+
+    __tablename__ = "source"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    created_at: datetime = _time(now=True)
+
+
+class ApiKey(SQLModel, table=True):
+    """A key, hashed at rest, and what it may do for which source."""
+
+    __tablename__ = "api_key"
+
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    source_id: int = Field(foreign_key="source.id", nullable=False)
+    scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    hint: str = _text()
+    created_at: datetime = _time(now=True)
+    revoked_at: datetime | None = _time(nullable=True)
+
+
+class CustomerRow(SQLModel, table=True):
+    """One person. Its row lock orders everything that is decided about the person."""
+
+    __tablename__ = "customer"
+
+    id: str = _text(key=True)
+    time_zone: str | None = _text(nullable=True)
+    locale: str | None = _text(nullable=True)
+    created_at: datetime = _time(now=True)
+
+
+class IdentityRow(SQLModel, table=True):
+    """A name by which a source knows a customer: `user_id`, `anonymous_id`."""
+
+    __tablename__ = "identity"
+    __table_args__ = (Index(None, "customer_id"),)
+
+    kind: str = _text(key=True)
+    value: str = _text(key=True)
+    customer_id: str = Field(
+        # Deferred: the identity is claimed first, and its customer made only by the winner.
+        sa_column=Column(
+            Text, ForeignKey("customer.id", deferrable=True, initially="DEFERRED"), nullable=False
+        )
+    )
+    created_at: datetime = _time(now=True)
+
+
+class TraitRow(SQLModel, table=True):
+    """What a source told of a customer; the latest word wins."""
+
+    __tablename__ = "trait"
+
+    customer_id: str = _reference("customer.id", key=True)
+    name: str = _text(key=True)
+    value: Any = _json(None)
+    updated_at: datetime = _time(now=True)
+
+
+class AddressRow(SQLModel, table=True):
+    """Where a customer can be reached. The newest live address of a channel is used."""
+
+    __tablename__ = "address"
+
+    customer_id: str = _reference("customer.id", key=True)
+    channel: str = _text(key=True)
+    value: str = _text(key=True)
+    updated_at: datetime = _time(now=True)
+    dead_since: datetime | None = _time(nullable=True)
+
+
+class HoldRow(SQLModel, table=True):
+    """Something that holds a customer's promotional messages while it is open."""
+
+    __tablename__ = "hold"
+
+    customer_id: str = _reference("customer.id", key=True)
+    kind: str = _text(key=True)
+    reference: str = _text(key=True)
+    opened_at: datetime | None = _time(nullable=True)
+    closed_at: datetime | None = _time(nullable=True)
+
+
+class EventRow(SQLModel, table=True):
+    """A fact about a customer, as accepted; exactly one a source and message id.
+
+    No foreign keys: this is the hottest table, and rows come only from `accept`.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (Index(None, "customer_id", "id"),)
+
+    source_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    message_id: str = _text(key=True)
+    id: int = Field(sa_column=Column(BigInteger, Counter(always=True), nullable=False))
+    customer_id: str = _text()
+    type: str = _text()
+    name: str = _text()
+    occurred_at: datetime = _time()
+    received_at: datetime = _time()
+    properties: dict[str, Any] = _json()
+    context: dict[str, Any] | None = _json(None)
+
+
+class HeardName(SQLModel, table=True):
+    """The names of events that some journey, of whatever version, starts by or listens to."""
+
+    __tablename__ = "heard_name"
+
+    name: str = _text(key=True)
+
+
+class EnrollmentRow(SQLModel, table=True):
+    """One customer's way through one journey."""
+
+    __tablename__ = "enrollment"
+    __table_args__ = (
+        Index(
+            "uq_enrollment_live",
+            "customer_id",
+            "journey",
+            "key",
+            unique=True,
+            postgresql_where=text("state = 'live'"),
+        ),
+        UniqueConstraint("customer_id", "journey", "key", "ordinal"),
+        Index(None, "customer_id", "created_at"),
+        Index("ix_enrollment_verified", "verified_at", postgresql_where=text("state = 'live'")),
+    )
+
+    id: str = _text(key=True)
+    customer_id: str = _reference("customer.id")
+    journey: str = _text()
+    workflow_type: str = _text()
+    workflow_id: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    task_queue: str = _text()
+    key: str = _text(default="''")
+    ordinal: int = Field(nullable=False)
+    state: str = _text(default="'live'")
+    listens: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    parameters: dict[str, Any] = _json()
+    summary: str = _text(default="''")
+    last_number: int = _number()
+    run_id: str | None = _text(nullable=True)
+    outcome: str | None = _text(nullable=True)
+    outcome_reason: str | None = _text(nullable=True)
+    created_at: datetime = _time(now=True)
+    ended_at: datetime | None = _time(nullable=True)
+    verified_at: datetime = _time(now=True)
+
+
+class RefusalRow(SQLModel, table=True):
+    """An entry refused, and why."""
+
+    __tablename__ = "refusal"
+    __table_args__ = (Index(None, "customer_id", "id"),)
+
+    id: int = Field(sa_column=Column(BigInteger, Counter(always=True), primary_key=True))
+    customer_id: str = _reference("customer.id")
+    journey: str = _text()
+    key: str = _text(default="''")
+    reason: str = _text()
+    source_id: int = _number()
+    message_id: str = _text()
+    created_at: datetime = _time(now=True)
+
+
+class DeliveryRow(SQLModel, table=True):
+    """An event on its way to an enrollment, numbered 1, 2, 3 … for it."""
+
+    __tablename__ = "delivery"
+
+    enrollment_id: str = _text(key=True)
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    source_id: int = _number()
+    message_id: str = _text()
+
+
+class BacklogRow(SQLModel, table=True):
+    """An enrollment with deliveries that the relay has not carried to Temporal yet.
+
+    `relayed` is the last number carried, `last` the last there is. A relay claims the row
+    by moving `due_at` into the future.
+    """
+
+    __tablename__ = "backlog"
+    __table_args__ = (Index(None, "due_at"),)
+
+    enrollment_id: str = _text(key=True)
+    relayed: int = _number()
+    last: int = _number()
+    oldest_at: datetime = _time(now=True)
+    due_at: datetime = _time(now=True)
+    attempts: int = _number("0")
+    error: str | None = _text(nullable=True)
+
+
+class MessageRow(SQLModel, table=True):
+    """The ledger: every message decided, sent or not, and why."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        Index(None, "customer_id", "decided_at"),
+        Index(None, "enrollment_id"),
+        Index(
+            "ix_message_objective",
+            "customer_id",
+            "objective",
+            postgresql_where=text("objective is not null"),
+        ),
+        Index(None, "verdict", "channel"),
+    )
+
+    id: str = _text(key=True)
+    key: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    customer_id: str = _reference("customer.id")
+    enrollment_id: str = _text()
+    journey: str = _text()
+    step: str = _text()
+    channel: str = _text()
+    template: str = _text()
+    topic: str = _text()
+    objective: str | None = _text(nullable=True)
+    verdict: str = _text()
+    reason: str = _text()
+    detail: str = _text(default="''")
+    address: str | None = _text(nullable=True)
+    provider_id: str | None = _text(nullable=True)
+    in_flight_since: datetime | None = _time(nullable=True)
+    decided_at: datetime = _time(now=True)
+    completed_at: datetime | None = _time(nullable=True)
+    decisions: list[dict[str, Any]] = _json("'[]'")

@@ -1,0 +1,82 @@
+"""Temporal: connecting to it, and what must be registered there before a journey starts."""
+
+import asyncio
+
+import structlog
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.errors import ConfigurationError
+from infra.settings import Settings
+
+_log = structlog.get_logger()
+
+SEARCH_ATTRIBUTES = ("SojournCustomer", "SojournJourney", "SojournState")
+"""Keyword search attributes: whose journey, which one, and how it stands."""
+
+ABSENT = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED})
+"""What a server answers that is not there."""
+
+
+async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+    """A client for the configured server and namespace.
+
+    Args:
+        settings: the process's settings.
+        lazy: connect at the first call, so that a process can start while Temporal is down.
+
+    Raises:
+        RuntimeError: nobody answers there (not when lazy).
+    """
+    return await Client.connect(
+        settings.temporal_target,
+        namespace=settings.temporal_namespace,
+        data_converter=pydantic_data_converter,
+        lazy=lazy,
+    )
+
+
+async def wait_for_temporal(settings: Settings) -> Client:
+    """Connect, however long the server takes to come up; then register search attributes."""
+    pause = 0.2
+    while True:
+        try:
+            client = await connect(settings)
+            await register(client)
+        except (RuntimeError, RPCError) as error:
+            _log.warning(
+                "Temporal does not answer yet", address=settings.temporal_target, error=str(error)
+            )
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5)
+        else:
+            return client
+
+
+async def register(client: Client) -> None:
+    """Register the search attributes that journeys set; does nothing where they are there.
+
+    Raises:
+        ConfigurationError: one of them exists with another type.
+    """
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    there = listed.custom_attributes
+    if wrong := [name for name in SEARCH_ATTRIBUTES if there.get(name, keyword) != keyword]:
+        raise ConfigurationError(
+            f"Temporal has {', '.join(wrong)} with another type than Keyword: "
+            "remove it with `temporal operator search-attribute remove`"
+        )
+    missing = {name: keyword for name in SEARCH_ATTRIBUTES if name not in there}
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+        )

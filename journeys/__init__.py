@@ -1,0 +1,1 @@
+"""The journeys: one folder each, with its code and its templates."""

@@ -1,0 +1,85 @@
+"""The catalog: every journey there is, found by its folder."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import journeys
+from domain.enrollments import Entry
+from domain.errors import BadParameters, JourneyError
+from domain.events import Event
+from workflows import Journey, Parameters
+
+
+def discover() -> tuple[type[Journey[Any, Any]], ...]:
+    """Every journey in `journeys/`: each module or package beside this one that defines any.
+
+    Raises:
+        JourneyError: two of them have the same name, or one is not a Temporal workflow.
+    """
+    for module in pkgutil.iter_modules(journeys.__path__, "journeys."):
+        importlib.import_module(module.name)
+    found = [cls for cls in _subclasses(Journey) if cls.__module__.startswith("journeys.")]
+    return tuple(sorted(found, key=lambda cls: cls.declaration.name))
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Journey[Any, Any]]]:
+    subclasses: list[type[Any]] = cls.__subclasses__()
+    for sub in subclasses:
+        if "declaration" in sub.__dict__:
+            yield sub
+        yield from _subclasses(sub)
+
+
+class Catalog:
+    """The journeys with their parameters, as one process knows them.
+
+    Args:
+        classes: the journeys.
+        overrides: parameters by journey name, from outside.
+
+    Raises:
+        JourneyError: two journeys share a name, or one lacks `@workflow.defn`.
+        BadParameters: an override names no journey, no parameter, or has a wrong value.
+    """
+
+    def __init__(
+        self,
+        classes: Iterable[type[Journey[Any, Any]]],
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.workflows = tuple(classes)
+        self._parameters: dict[str, Parameters] = {}
+        overrides = overrides or {}
+        for cls in self.workflows:
+            name = cls.declaration.name
+            if name in self._parameters:
+                raise JourneyError(f"two journeys are called {name!r}: rename one of the classes")
+            if not hasattr(cls, "__temporal_workflow_definition"):
+                raise JourneyError(f"{cls.__name__}: decorate the class with @workflow.defn")
+            self._parameters[name] = cls.declaration.parameters.with_overrides(
+                name, overrides.get(name, {})
+            )
+        if unknown := sorted(set(overrides) - set(self._parameters)):
+            raise BadParameters(
+                f"parameters are given for {', '.join(map(repr, unknown))}, but the journeys are "
+                f"{', '.join(sorted(self._parameters))}"
+            )
+
+    def entries(self, event: Event) -> tuple[Entry, ...]:
+        """The journeys that this event wishes to start."""
+        wishes = (
+            cls.declaration.entry(event, self._parameters[cls.declaration.name])
+            for cls in self.workflows
+            if isinstance(event, cls.declaration.trigger)
+        )
+        return tuple(entry for entry in wishes if entry is not None)
+
+    def heard_names(self) -> frozenset[str]:
+        """The names of all events that start a journey or that one listens to."""
+        return frozenset(
+            kind.name
+            for cls in self.workflows
+            for kind in (cls.declaration.trigger, *cls.declaration.listens)
+        )

@@ -1,0 +1,1 @@
+"""Alembic migrations. `sojourn migrate` applies them."""

@@ -1,0 +1,269 @@
+-- The accepting transaction: deduplicate, identify, number, route. Called by infra/database/accept.py.
+
+-- Opaque ids: nothing personal, nothing countable.
+create function new_id(prefix text) returns text language sql volatile as $$
+    select prefix || '_' || replace(gen_random_uuid()::text, '-', '')
+$$;
+
+-- An enrollment's deliveries after a number, as the JSON envelopes that its workflow reads.
+create function envelopes(p_enrollment text, p_after bigint, p_most int)
+returns jsonb language sql stable as $$
+    select coalesce(jsonb_agg(
+        jsonb_build_object(
+            'number', d.number,
+            'name', e.name,
+            'event_id', e.message_id,
+            'occurred_at',
+                to_char(e.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+            'properties', e.properties)
+        order by d.number), '[]')
+    from delivery d
+    join event e on e.source_id = d.source_id and e.message_id = d.message_id
+    where d.enrollment_id = p_enrollment and d.number > p_after and d.number <= p_after + p_most
+$$;
+
+-- Make or complete the customer behind a user id, an anonymous id, or both.
+-- An anonymous customer whom nobody has named yet takes the name; two customers who are
+-- both known stay two.
+create function identify(p_user text, p_anonymous text) returns void language plpgsql as $$
+declare
+    v_anonymous text;
+    v_customer text;
+    v_is_new boolean;
+begin
+    select customer_id into v_anonymous from identity
+        where kind = 'anonymous_id' and value = p_anonymous;
+    if p_user is not null then
+        select customer_id into v_customer from identity where kind = 'user_id' and value = p_user;
+        if v_customer is null then
+            if v_anonymous is not null then
+                -- The lock: two users must not both adopt the same anonymous customer.
+                perform 1 from customer where id = v_anonymous for no key update;
+                if not exists (
+                    select 1 from identity where customer_id = v_anonymous and kind = 'user_id'
+                ) then
+                    v_customer := v_anonymous;
+                end if;
+            end if;
+            v_is_new := v_customer is null;
+            v_customer := coalesce(v_customer, new_id('cus'));
+            insert into identity (kind, value, customer_id) values ('user_id', p_user, v_customer)
+                on conflict do nothing;
+            if not found then  -- somebody else was faster
+                select customer_id into strict v_customer from identity
+                    where kind = 'user_id' and value = p_user;
+            elsif v_is_new then
+                insert into customer (id) values (v_customer);
+            end if;
+        end if;
+    end if;
+    if p_anonymous is not null and v_anonymous is null then
+        v_is_new := v_customer is null;
+        v_customer := coalesce(v_customer, new_id('cus'));
+        insert into identity (kind, value, customer_id)
+            values ('anonymous_id', p_anonymous, v_customer) on conflict do nothing;
+        if found and v_is_new then
+            insert into customer (id) values (v_customer);
+        end if;
+    end if;
+end $$;
+
+-- Something that holds opens or closes. A close closes whatever the order; an open counts
+-- unless a close at or after it is known. A close that came first also swallows an open
+-- whose time is up to five minutes later: senders' clocks differ, and the open may carry
+-- no time of its own but that of its late arrival.
+create function mark_hold(p_customer text, p_hold jsonb, p_at timestamptz)
+returns void language sql volatile as $$
+    insert into hold as h (customer_id, kind, reference, opened_at, closed_at)
+    values (
+        p_customer, p_hold ->> 'kind', p_hold ->> 'reference',
+        case when p_hold ->> 'action' = 'open' then p_at end,
+        case when p_hold ->> 'action' = 'close' then p_at end)
+    on conflict (customer_id, kind, reference) do update set
+        opened_at = greatest(h.opened_at, excluded.opened_at),
+        closed_at = case
+            when excluded.closed_at is not null then greatest(h.closed_at, excluded.closed_at)
+            when h.closed_at is null then null
+            when excluded.opened_at <= h.closed_at
+                + case when h.opened_at is null then interval '5 minutes' else interval '0' end
+                then h.closed_at
+        end
+$$;
+
+-- What an identify call says of its customer. A trait set to null is forgotten.
+create function tell_traits(p_customer text, p_effects jsonb) returns void language plpgsql as $$
+begin
+    delete from trait where customer_id = p_customer and name in (
+        select key from jsonb_each(p_effects -> 'traits') where value = 'null');
+    insert into trait (customer_id, name, value)
+        select p_customer, key, value from jsonb_each(p_effects -> 'traits') where value <> 'null'
+        on conflict (customer_id, name) do update
+            set value = excluded.value, updated_at = excluded.updated_at;
+    delete from address where customer_id = p_customer and channel in (
+        select key from jsonb_each(p_effects -> 'addresses') where value = 'null');
+    insert into address (customer_id, channel, value, updated_at)
+        select p_customer, key, value, clock_timestamp()
+        from jsonb_each_text(p_effects -> 'addresses') where value is not null
+        on conflict (customer_id, channel, value) do update
+            set updated_at = excluded.updated_at, dead_since = null;
+    update customer set
+        time_zone = coalesce(p_effects ->> 'time_zone', time_zone),
+        locale = coalesce(p_effects ->> 'locale', locale)
+        where id = p_customer and (p_effects ? 'time_zone' or p_effects ? 'locale');
+end $$;
+
+-- Grant an entry, or refuse it with a reason. Under the customer's lock.
+create function enter(p_customer text, p_entry jsonb, p_source bigint, p_message text)
+returns void language plpgsql as $$
+declare
+    v_key text := coalesce(p_entry ->> 'key', '');
+    v_before record;
+    v_ordinal int;
+    v_id text;
+    v_refusal text;
+begin
+    select state, ended_at, ordinal into v_before from enrollment
+        where customer_id = p_customer and journey = p_entry ->> 'journey' and key = v_key
+        order by ordinal desc limit 1;
+    v_ordinal := coalesce(v_before.ordinal, 0) + 1;
+    if v_before.state = 'live' then
+        v_refusal := 'already enrolled';
+    elsif v_before.ordinal is not null and not (p_entry ->> 're_entry')::boolean then
+        v_refusal := 'this journey is entered only once';
+    elsif v_before.ended_at > now() - (p_entry ->> 'pause')::interval then
+        v_refusal := 'too soon after the exit: the pause is ' || (p_entry ->> 'pause');
+    end if;
+    if v_refusal is not null then
+        insert into refusal (customer_id, journey, key, reason, source_id, message_id)
+            values (p_customer, p_entry ->> 'journey', v_key, v_refusal, p_source, p_message);
+        return;
+    end if;
+    v_id := new_id('enr');
+    insert into enrollment (
+        id, customer_id, journey, workflow_type, workflow_id, task_queue, key, ordinal, listens,
+        parameters, summary, last_number)
+    values (
+        v_id, p_customer, p_entry ->> 'journey', p_entry ->> 'workflow_type',
+        'journey/' || (p_entry ->> 'journey') || '/' || p_customer || '/' || concat_ws(
+            '/', nullif(p_entry ->> 'key_in_id', ''),
+            case when v_ordinal > 1 or v_key = '' then v_ordinal end),
+        p_entry ->> 'task_queue', v_key, v_ordinal,
+        array(select jsonb_array_elements_text(p_entry -> 'listens')),
+        p_entry -> 'parameters', p_entry ->> 'summary', 1);
+    insert into delivery (enrollment_id, number, source_id, message_id)
+        values (v_id, 1, p_source, p_message);
+    insert into backlog (enrollment_id, relayed, last) values (v_id, 0, 1);
+end $$;
+
+-- Route one event to every live enrollment of its customer that listens, numbering it there.
+create function route(p_customer text, p_name text, p_source bigint, p_message text)
+returns int language plpgsql as $$
+declare
+    v_routed int;
+begin
+    with heard as (
+        update enrollment set last_number = last_number + 1
+        where customer_id = p_customer and state = 'live' and p_name = any (listens)
+        returning id, last_number),
+    numbered as (
+        insert into delivery (enrollment_id, number, source_id, message_id)
+        select id, last_number, p_source, p_message from heard)
+    insert into backlog as b (enrollment_id, relayed, last)
+        select id, last_number - 1, last_number from heard
+        on conflict (enrollment_id) do update set last = excluded.last;
+    get diagnostics v_routed = row_count;
+    return v_routed;
+end $$;
+
+-- Accept events in the order given. All arrays have one element an event.
+--   p_effects: null for an event that changes nothing but the record, else
+--     {"traits": {…}, "addresses": {…}, "time_zone": …, "locale": …}   for identify
+--     {"hold": {"kind", "reference", "action"}, "entries": [{…}, …]}   for track
+-- Returns the ordinals (from 1) that were new; the others were accepted before. `routed` says
+-- whether the relay has something to carry.
+create function accept(
+    p_source bigint[], p_message text[], p_user text[], p_anonymous text[], p_type text[],
+    p_name text[], p_occurred timestamptz[], p_received timestamptz[],
+    p_properties jsonb[], p_context jsonb[], p_effects jsonb[],
+    out accepted int[], out routed boolean)
+language plpgsql as $$
+declare
+    r record;
+    v_customer text[];
+    v_lock text[];
+begin
+    routed := false;
+    for r in
+        select distinct u.user_id, u.anonymous_id
+        from unnest(p_user, p_anonymous) u (user_id, anonymous_id)
+        where (u.user_id is not null and not exists (
+                select 1 from identity i where i.kind = 'user_id' and i.value = u.user_id))
+           or (u.anonymous_id is not null and not exists (
+                select 1 from identity i
+                where i.kind = 'anonymous_id' and i.value = u.anonymous_id))
+        order by 1, 2  -- one order, so that two transactions cannot wait for each other
+    loop
+        perform identify(r.user_id, r.anonymous_id);
+    end loop;
+    v_customer := array(
+        select case when u.user_id is not null
+            then (select i.customer_id from identity i
+                  where i.kind = 'user_id' and i.value = u.user_id)
+            else (select i.customer_id from identity i
+                  where i.kind = 'anonymous_id' and i.value = u.anonymous_id)
+            end
+        from unnest(p_user, p_anonymous) with ordinality u (user_id, anonymous_id, o) order by o);
+
+    -- Only where somebody may hear it is the order of acknowledgement worth a lock.
+    v_lock := array(
+        select distinct x.customer
+        from unnest(v_customer, p_name, p_effects) x (customer, name, effects)
+        where x.effects is not null or exists (select 1 from heard_name h where h.name = x.name));
+    if cardinality(v_lock) > 0 then
+        perform 1 from customer where id = any (v_lock) order by id for no key update;
+    end if;
+
+    with incoming as materialized (
+        select distinct on (x.source, x.message) x.*
+        from unnest(
+            p_source, p_message, v_customer, p_type, p_name, p_occurred, p_received,
+            p_properties, p_context)
+            with ordinality x (
+                source, message, customer, type, name, occurred, received, properties, context, o)
+        order by x.source, x.message, x.o),
+    inserted as (
+        insert into event (
+            source_id, message_id, customer_id, type, name, occurred_at, received_at,
+            properties, context)
+        select source, message, customer, type, name, occurred, received, properties, context
+        from incoming order by o
+        on conflict (source_id, message_id) do nothing
+        returning source_id, message_id)
+    select coalesce(array_agg(i.o order by i.o), '{}') into accepted
+    from inserted join incoming i on i.source = source_id and i.message = message_id;
+
+    if cardinality(v_lock) > 0 then
+        for r in
+            select x.*
+            from unnest(p_source, p_message, v_customer, p_name, p_occurred, p_effects)
+                with ordinality x (source, message, customer, name, occurred, effects, o)
+            where x.o = any (accepted) and x.customer = any (v_lock)
+            order by x.o
+        loop
+            if r.effects ? 'traits' then
+                perform tell_traits(r.customer, r.effects);
+            end if;
+            if r.effects ? 'hold' then
+                perform mark_hold(r.customer, r.effects -> 'hold', r.occurred);
+            end if;
+            if route(r.customer, r.name, r.source, r.message) > 0 then
+                routed := true;
+            end if;
+            if r.effects ? 'entries' then
+                perform enter(r.customer, entry, r.source, r.message)
+                    from jsonb_array_elements(r.effects -> 'entries') as entry;
+                routed := true;
+            end if;
+        end loop;
+    end if;
+end $$;

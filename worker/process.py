@@ -1,0 +1,103 @@
+"""The worker's parts, put together in one place."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.customers import CustomerActivities
+from activities.enrollments import EnrollmentActivities
+from activities.messaging import MessagingActivities
+from domain.errors import Unavailable
+from infra.channels import ConfiguredEndpoints, build_channels
+from infra.database.customers import PostgresCustomers
+from infra.database.enrollments import PostgresEnrollments
+from infra.database.gate import PostgresGate
+from infra.database.pool import Pool, open_pool
+from infra.settings import Settings
+from infra.templates import JinjaRenderer
+from infra.temporal import wait_for_temporal
+from journeys.catalog import Catalog, discover
+from workflows.queues import JOURNEYS, SENDS
+
+_log = structlog.get_logger()
+
+# Pure packages of ours and what they use: shared by all journeys in the process rather than
+# imported anew for each. The journeys' own modules stay in the sandbox, which stops what
+# would not replay.
+_SHARED = ("activities", "annotated_types", "domain", "pydantic", "pydantic_core", "workflows")
+
+_CACHED_JOURNEYS = 10_000
+_GRACE = timedelta(seconds=5)
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """The sandbox that journeys run in."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*_SHARED)
+    )
+
+
+def build_workers(
+    client: Client, catalog: Catalog, messaging: MessagingActivities, pool: Pool
+) -> list[Worker]:
+    """One worker for the journeys and one for each queue of sends."""
+    customers = CustomerActivities(PostgresCustomers(pool))
+    enrollments = EnrollmentActivities(PostgresEnrollments(pool))
+    polling = PollerBehaviorAutoscaling()
+    journeys = Worker(
+        client,
+        task_queue=JOURNEYS,
+        workflows=catalog.workflows,
+        activities=[customers.look_up, enrollments.end],
+        workflow_runner=sandbox(),
+        max_cached_workflows=_CACHED_JOURNEYS,
+        graceful_shutdown_timeout=_GRACE,
+        workflow_task_poller_behavior=polling,
+        activity_task_poller_behavior=polling,
+    )
+    sends = [
+        Worker(
+            client,
+            task_queue=queue,
+            activities=[messaging.send, messaging.skip],
+            graceful_shutdown_timeout=_GRACE,
+            activity_task_poller_behavior=polling,
+        )
+        for queue in sorted(set(SENDS.values()))
+    ]
+    return [journeys, *sends]
+
+
+async def serve(settings: Settings) -> None:
+    """Run journeys and their activities until cancelled; then finish what is under way."""
+    catalog = Catalog(discover(), settings.journey_parameters)
+    client = await wait_for_temporal(settings)
+    pool = await _database(settings)
+    channels = build_channels(settings)
+    endpoints = ConfiguredEndpoints(settings.webhooks)
+    messaging = MessagingActivities(PostgresGate(pool, endpoints), JinjaRenderer(), channels)
+    try:
+        async with contextlib.AsyncExitStack() as running:
+            for worker in build_workers(client, catalog, messaging, pool):
+                await running.enter_async_context(worker)
+            names = [cls.declaration.name for cls in catalog.workflows]
+            _log.info("ready", journeys=", ".join(names))
+            await asyncio.Event().wait()
+    finally:
+        for channel in channels.values():
+            await channel.close()
+        await pool.close()
+
+
+async def _database(settings: Settings) -> Pool:
+    while True:
+        try:
+            return await open_pool(settings.required_database_url(), size=20)
+        except Unavailable as error:
+            _log.warning("waiting for PostgreSQL", error=str(error))
+            await asyncio.sleep(1)

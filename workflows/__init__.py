@@ -1,0 +1,49 @@
+"""The authoring API: a journey is a Temporal workflow about one customer.
+
+    from workflows import Journey, Parameters
+
+See docs/write-a-journey.md.
+"""
+
+from domain.enrollments import AFTER_EXIT, ONCE, ReEntry
+from domain.errors import JourneyError, UndeclaredEvent
+from domain.messages import (
+    Cap,
+    Delivery,
+    Sent,
+    Suppressed,
+    Template,
+    Topic,
+    Unknown,
+    email,
+    push,
+    webhook,
+)
+from domain.outcomes import Outcome, OutcomeKind
+from workflows.journey import Journey, JourneyFailed
+from workflows.parameters import Parameters
+from workflows.scopes import Until
+
+__all__ = [
+    "AFTER_EXIT",
+    "ONCE",
+    "Cap",
+    "Delivery",
+    "Journey",
+    "JourneyError",
+    "JourneyFailed",
+    "Outcome",
+    "OutcomeKind",
+    "Parameters",
+    "ReEntry",
+    "Sent",
+    "Suppressed",
+    "Template",
+    "Topic",
+    "UndeclaredEvent",
+    "Unknown",
+    "Until",
+    "email",
+    "push",
+    "webhook",
+]

@@ -1,0 +1,122 @@
+"""What a journey declares, checked when its module is imported."""
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from domain.enrollments import Entry, ReEntry, key_in_id
+from domain.errors import JourneyError, UndeclaredEvent
+from domain.events import Event, event_types
+from workflows.parameters import Parameters
+from workflows.queues import JOURNEYS
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Declaration(Generic[E]):
+    """A journey as the rest of the house sees it.
+
+    Attributes:
+        name: the journey's name, from its class's name in snake case.
+        workflow_type: the name of its Temporal workflow.
+        trigger: the event type that starts it.
+        listens: the event types that an enrollment hears after its start.
+        summary: the first sentence of the class's docstring.
+    """
+
+    name: str
+    workflow_type: str
+    trigger: type[E]
+    listens: tuple[type[Event], ...]
+    parameters: type[Parameters]
+    key: Callable[[E], str] | None
+    where: Callable[[E], bool] | None
+    re_entry: ReEntry
+    summary: str
+
+    def entry(self, event: E, parameters: Parameters) -> Entry | None:
+        """The event's wish to start this journey, or None where its predicate declines."""
+        if self.where is not None and not self.where(event):
+            return None
+        key = self.key(event) if self.key is not None else None
+        return Entry(
+            journey=self.name,
+            workflow_type=self.workflow_type,
+            key=key,
+            listens=tuple(kind.name for kind in self.listens),
+            parameters=parameters.model_dump(mode="json"),
+            summary=self.summary + (f" Key: {key_in_id(key)}" if key else ""),
+            task_queue=JOURNEYS,
+            re_entry=self.re_entry,
+        )
+
+
+def snake_case(name: str) -> str:
+    """`AbandonedCart` becomes `abandoned_cart`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def with_holds(listens: tuple[type[Event], ...]) -> tuple[type[Event], ...]:
+    """What a journey listens to: what it declares, and what opens and closes holds."""
+    holds = (kind for kind in event_types() if kind.hold is not None)
+    return tuple(dict.fromkeys((*listens, *holds)))
+
+
+def check_run(cls: type, trigger: type[Event]) -> None:
+    """Check that `run` takes the trigger and is decorated.
+
+    Raises:
+        JourneyError: it is not; the sentence says what to write.
+    """
+    run: Any = cls.__dict__["run"]
+    wanted = f"async def run(self, event: {trigger.__name__}) -> Outcome"
+    if not hasattr(run, "__temporal_workflow_run"):
+        raise JourneyError(f"{cls.__name__}.run: decorate it with @workflow.run")
+    if not inspect.iscoroutinefunction(run):
+        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`: it is not async")
+    parameters = list(inspect.signature(run).parameters.values())[1:]
+    if len(parameters) != 1 or parameters[0].annotation not in {trigger, trigger.__name__}:
+        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`, for the event that starts it")
+
+
+def check_waits(cls: type, listens: tuple[type[Event], ...]) -> None:
+    """Check that every `self.wait_for(X)` and `self.until(X)` in the class is declared.
+
+    It reads the class's source; where there is none, the same check runs at the wait.
+
+    Raises:
+        UndeclaredEvent: one is not; the sentence says what to add.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError):
+        return
+    names = vars(sys.modules[cls.__module__])
+    for name in _waited_for(tree):
+        kind = names.get(name)
+        if isinstance(kind, type) and issubclass(kind, Event) and kind not in listens:
+            raise undeclared(cls, kind)
+
+
+def undeclared(cls: type, kind: type[Event]) -> UndeclaredEvent:
+    """The error of waiting for what was not declared."""
+    return UndeclaredEvent(
+        f"{cls.__name__} waits for {kind.__name__} but does not listen to it: "
+        f"add it to `listens=[…]` in the class line"
+    )
+
+
+def _waited_for(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="self"), attr="wait_for" | "until"),
+                args=[ast.Name(id=name), *_],
+            ):
+                yield name

@@ -1,0 +1,91 @@
+"""The inbox of an enrollment: numbered envelopes in, events out, each once and in order."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from domain.events import Envelope
+
+BY_HAND = 0
+"""The number of an event that a person sent from the Temporal UI."""
+
+
+class Unreadable(ValueError):
+    """A signal's payload is not what a signal of ours carries."""
+
+
+def read_envelopes(name: str | None, raw: RawValue | None) -> list[Envelope]:
+    """Read a signal's payload, whoever sent it.
+
+    The relay sends a list of envelopes. A person in the Temporal UI sends the properties
+    alone, as the signal's description shows.
+
+    Args:
+        name: the event's name, or None for a signal that carries several kinds.
+        raw: the payload, or None where the signal had none.
+
+    Raises:
+        Unreadable: it is neither; the text says what it is.
+    """
+    if raw is None:
+        raise Unreadable("no payload")
+    try:
+        data = workflow.payload_converter().from_payload(raw.payload)
+    except Exception as error:
+        raise Unreadable(f"not decodable: {error}") from error
+    if isinstance(data, list):
+        return [_envelope(item) for item in data]
+    if isinstance(data, dict) and {"number", "event_id"} <= data.keys():
+        return [_envelope(data)]
+    if isinstance(data, dict) and name is not None:
+        now = workflow.now().isoformat()
+        return [Envelope(BY_HAND, name, f"by-hand-{workflow.uuid4()}", now, data)]
+    raise Unreadable(f"expected a JSON object with the event's properties, got {data!r:.80}")
+
+
+def _envelope(data: object) -> Envelope:
+    match data:
+        case {
+            "number": int(number),
+            "name": str(name),
+            "event_id": str(event_id),
+            "occurred_at": str(occurred_at),
+            "properties": dict(properties),
+        } if number > 0:
+            return Envelope(number, name, event_id, occurred_at, properties)
+        case _:
+            raise Unreadable(f"expected an envelope, got {data!r:.80}")
+
+
+@dataclass
+class Inbox:
+    """Applies number `heard + 1`, ignores what is not larger, keeps what is ahead (G2).
+
+    Attributes:
+        heard: the number of the last event applied.
+    """
+
+    heard: int = 0
+
+    def __post_init__(self) -> None:
+        self._ahead: dict[int, Envelope] = {}
+
+    @property
+    def missing(self) -> int | None:
+        """The number that everything else waits for, or None where nothing waits."""
+        return self.heard + 1 if self._ahead else None
+
+    def receive(self, envelopes: Iterable[Envelope]) -> list[Envelope]:
+        """Take envelopes in any order, any number of times; give what may be applied now."""
+        ready: list[Envelope] = []
+        for envelope in envelopes:
+            if envelope.number == BY_HAND:
+                ready.append(envelope)
+            elif envelope.number > self.heard:
+                self._ahead.setdefault(envelope.number, envelope)
+            while (following := self._ahead.pop(self.heard + 1, None)) is not None:
+                self.heard += 1
+                ready.append(following)
+        return ready

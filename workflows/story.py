@@ -1,0 +1,66 @@
+"""The story of an enrollment, as support staff read it in the Temporal UI."""
+
+from collections import deque
+from datetime import datetime, timedelta
+
+from domain import wording
+from domain.enrollments import Start
+
+_KEPT = 40
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table: one line, nothing that ends the cell or links."""
+    flat = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return flat.replace("[", "\\[")[:300]
+
+
+class Story:
+    """Where the customer stands, and what happened so far; rendered as Markdown."""
+
+    def __init__(self, title: str, start: Start) -> None:
+        self._title = title
+        self._start = start
+        self._now = "Starting"
+        self._since: datetime | None = None
+        self._until: datetime | None = None
+        self._notes: deque[tuple[datetime, str]] = deque(maxlen=_KEPT)
+        self._forgotten = 0
+
+    def at(self, now: datetime, what: str, within: timedelta | None = None) -> None:
+        """Say where the customer stands from now on, and until when at most."""
+        self._now, self._since = what, now
+        self._until = now + within if within is not None else None
+
+    def note(self, now: datetime, what: str) -> None:
+        """Add to what happened."""
+        self._forgotten += len(self._notes) == _KEPT
+        self._notes.append((now, _cell(what)))
+
+    def markdown(self) -> str:
+        """The page for support staff."""
+        start = self._start
+        about = f"customer `{start.customer_id}`" + (
+            f" · key `{_code(start.key)}`" if start.key else ""
+        )
+        lines = [f"### {self._title}", about, "", f"**Now:** {_cell(self._now)}"]
+        if self._since is not None:
+            lines.append(f"**Since:** {wording.moment(self._since)}")
+        if self._until is not None:
+            lines.append(f"**Until at the latest:** {wording.moment(self._until)}")
+        lines += ["", "| When (UTC) | What happened |", "|---|---|"]
+        if self._forgotten:
+            lines.append(f"| … | {self._forgotten} earlier lines; the timeline has them all |")
+        lines += [f"| {at:%Y-%m-%d %H:%M:%S} | {what} |" for at, what in self._notes]
+        if start.parameters:
+            lines += ["", "| Parameter, fixed at entry | |", "|---|---|"]
+            lines += [f"| {name} | `{_code(value)}` |" for name, value in start.parameters.items()]
+        # A blank line after every line outside a table keeps each on a line of its own.
+        return "\n".join(
+            line if line.startswith("|") or not line else line + "  " for line in lines
+        )
+
+
+def _code(value: object) -> str:
+    """Text for a code span in a cell: nothing that ends the span or the cell."""
+    return " ".join(str(value).split()).replace("`", "'").replace("|", "¦")[:300]
