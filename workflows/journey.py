@@ -34,7 +34,7 @@ from workflows.inbox import BY_HAND, Inbox, Unreadable, read_envelopes
 from workflows.parameters import Parameters
 from workflows.scopes import Until, to_the_end
 from workflows.sending import Sender
-from workflows.signals import add_signals
+from workflows.signals import SEVERAL, add_signals
 from workflows.story import Story
 
 E = TypeVar("E", bound=Event)
@@ -354,13 +354,6 @@ class Journey(ABC, Generic[E, P]):
             "story": self._story.markdown(),
         }
 
-    @workflow.signal(
-        name="events",
-        description="Several events at once; the relay sends it after an outage.",
-    )
-    def _several(self, raw: RawValue = None) -> None:  # type: ignore[assignment]
-        self._receive(None, raw)
-
     @workflow.signal(dynamic=True, description="Anything else: noted, and without effect.")
     def _anything(self, name: str, _: Sequence[RawValue]) -> None:
         self.note(f"⚠ signal **{name}** is not one that this journey knows; ignored")
@@ -372,7 +365,7 @@ class Journey(ABC, Generic[E, P]):
             envelopes = read_envelopes(name, raw)
         except Unreadable as error:
             self.note(
-                f"⚠ a signal **{name or 'events'}** could not be read and is ignored: {error}"
+                f"⚠ a signal **{name or SEVERAL}** could not be read and is ignored: {error}"
             )
             return
         self.hear(envelopes)

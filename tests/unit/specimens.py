@@ -1,0 +1,162 @@
+"""Small journeys, each there to show one rule of what a journey may rely on."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from domain.events import CartAbandoned, PurchaseMade, SurveyAnswered, TicketOpened
+from workflows import Journey, JourneyFailed, Outcome, Template, Topic, email, push
+
+DAY = timedelta(days=1)
+REMINDER = Template("abandoned_cart/reminder", CartAbandoned)
+RECEIPT = Template("abandoned_cart/gentle_reminder", CartAbandoned, topic=Topic.SERVICE)
+
+
+@workflow.defn
+class TwoWaits(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Two waits for the same event."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Each takes one."""
+        await self.sleep(timedelta(hours=1))
+        first = await self.wait_for(PurchaseMade, timeout=DAY)
+        second = await self.wait_for(PurchaseMade, timeout=DAY)
+        return Outcome.completed(
+            f"{first and first.order_id} {second and second.order_id} {cart.cart_id}"
+        )
+
+
+@workflow.defn
+class Nested(Journey[CartAbandoned], listens=[PurchaseMade, SurveyAnswered]):
+    """A scope within a scope."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says which ended."""
+        inner_ended = ""
+        async with self.until(PurchaseMade, where=lambda p: p.cart_id == cart.cart_id) as outer:
+            async with self.until(PurchaseMade) as inner:
+                await self.sleep(DAY)
+            inner_ended = f"inner {inner.event.order_id if inner.event else None}"
+            await self.sleep(DAY)
+        return Outcome.completed(
+            f"outer {outer.event.order_id if outer.event else None} {inner_ended}".strip()
+        )
+
+
+@workflow.defn
+class EmptyScope(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """A scope that is over before it waits."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """What follows the scope must not be interrupted by it."""
+        await self.sleep(timedelta(hours=1))
+        async with self.until(PurchaseMade) as purchase:
+            said = cart.cart_id
+        await self.sleep(timedelta(hours=1))
+        return Outcome.completed(f"{said} {bool(purchase)}")
+
+
+@workflow.defn
+class OneSend(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Sends at once, inside a scope."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says whether it was sent and whether the scope ended."""
+        said = "interrupted"
+        async with self.until(PurchaseMade) as purchase:
+            delivery = await self.send_first(push(REMINDER, cart), email(REMINDER, cart))
+            said = delivery.kind
+            await self.sleep(DAY)
+        return Outcome.completed(f"{said} {bool(purchase)}")
+
+
+@workflow.defn
+class OneSendLater(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Sleeps, then sends, inside a scope."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says whether it was sent and whether the scope ended."""
+        said = "interrupted"
+        async with self.until(PurchaseMade) as purchase:
+            await self.sleep(DAY)
+            said = (await self.send(push(REMINDER, cart))).kind
+        return Outcome.completed(f"{said} {bool(purchase)}")
+
+
+@workflow.defn
+class Receipt(Journey[CartAbandoned]):
+    """A service message."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Passes whatever is open."""
+        delivery = await self.send(email(RECEIPT, cart), objective=f"receipt {cart.cart_id}")
+        return Outcome.completed(delivery.kind)
+
+
+@workflow.defn
+class CleansUp(Journey[CartAbandoned]):
+    """Has a clean-up."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Cancelled in its sleep, it still says goodbye."""
+        try:
+            await self.sleep(DAY)
+        finally:
+            self.note(f"cleaned up {cart.cart_id}")
+        return Outcome.completed()
+
+
+@workflow.defn
+class Fails(Journey[CartAbandoned]):
+    """Fails on purpose."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Its own error, so it ends."""
+        raise JourneyFailed(f"nothing to do for {cart.cart_id}")
+
+
+@workflow.defn
+class Holds(Journey[CartAbandoned]):
+    """Parks itself while a ticket is open."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says how long it was parked."""
+        began = workflow.now()
+        await self.hold()
+        hours = (workflow.now() - began) // timedelta(hours=1)
+        customer = await self.customer()
+        return Outcome.completed(f"{hours} {cart.cart_id} {customer.traits.get('tier')}")
+
+
+@workflow.defn
+class HearsTickets(Journey[CartAbandoned], listens=[TicketOpened]):
+    """Waits for what also holds."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """A hold event is an event like others."""
+        opened = await self.wait_for(TicketOpened, timeout=DAY)
+        return Outcome.completed(f"{opened and opened.ticket_id} {cart.cart_id}")
+
+
+ALL = (
+    TwoWaits,
+    Nested,
+    EmptyScope,
+    OneSend,
+    OneSendLater,
+    Receipt,
+    CleansUp,
+    Fails,
+    Holds,
+    HearsTickets,
+)
