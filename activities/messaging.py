@@ -1,7 +1,9 @@
 """Sending: the gate decides, the template gives the words, the channel carries them."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from temporalio import activity
@@ -29,6 +31,8 @@ from domain.messages import (
 )
 from domain.ports import Channel, Gate, Renderer
 
+HEARTBEAT_EVERY = timedelta(seconds=2)
+
 
 class MessagingActivities:
     """Sends messages. Every answer is in the ledger before it is given."""
@@ -47,15 +51,15 @@ class MessagingActivities:
         Raises:
             ApplicationError: the provider did not take it now; retrying is safe.
         """
-        answer: SendAnswer | None = None
-        for message in request.messages:
-            answer = SendAnswer(answer=await self._send_one(request, message))
-            result = answer.answer
-            if not isinstance(result, Suppressed) or not result.reason.curable_elsewhere:
-                break
+        answer: Answer | None = None
+        async with _signs_of_life():
+            for message in request.messages:
+                answer = await self._send_one(request, message)
+                if not isinstance(answer, Suppressed) or not answer.reason.curable_elsewhere:
+                    break
         if answer is None:
             raise ApplicationError("nothing to send: no message was given", non_retryable=True)
-        return answer
+        return SendAnswer(answer=answer)
 
     @activity.defn(name="skip_send")
     async def skip(self, request: SendRequest, detail: str) -> None:
@@ -138,6 +142,22 @@ class MessagingActivities:
     async def _suppressed(self, go: Go, reason: Reason, detail: str) -> Suppressed:
         await self._gate.complete(go.message_id, Verdict.SUPPRESSED, reason, detail=detail)
         return Suppressed(reason=reason, detail=detail)
+
+
+@contextlib.asynccontextmanager
+async def _signs_of_life() -> AsyncIterator[None]:
+    """Heartbeats while a provider takes its time, so that a dead worker is noticed soon."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
+            activity.heartbeat()
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
 
 
 def _may_repeat(channel: Channel, topic: Topic, called_at: datetime) -> bool:

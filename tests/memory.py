@@ -64,9 +64,7 @@ class Person:
         number = len(self.acknowledged) + 1
         properties = event.model_dump(mode="json", exclude_none=True)
         name = type(event).name
-        envelope = Envelope(
-            number, name, f"e{number}", datetime.now(UTC).isoformat(), properties
-        )
+        envelope = Envelope(number, name, f"e{number}", datetime.now(UTC).isoformat(), properties)
         self.acknowledged.append(envelope)
         if event.hold is not None:
             what = f"{event.hold.kind} {getattr(event, event.hold.reference)}"
@@ -178,8 +176,7 @@ class MemoryStore:
         counted = [
             row
             for row in person.ledger.values()
-            if row.key != key
-            and row.verdict in {Verdict.SENDING, Verdict.SENT, Verdict.UNKNOWN}
+            if row.key != key and row.verdict in {Verdict.SENDING, Verdict.SENT, Verdict.UNKNOWN}
         ]
         earlier = person.ledger.get(key)
         since = datetime.now(UTC) - request.cap.per

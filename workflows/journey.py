@@ -364,9 +364,7 @@ class Journey(ABC, Generic[E, P]):
         try:
             envelopes = read_envelopes(name, raw)
         except Unreadable as error:
-            self.note(
-                f"⚠ a signal **{name or SEVERAL}** could not be read and is ignored: {error}"
-            )
+            self.note(f"⚠ a signal **{name or SEVERAL}** could not be read and is ignored: {error}")
             return
         self.hear(envelopes)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from activities.messaging import MessagingActivities
+from activities.messaging import HEARTBEAT_EVERY, MessagingActivities
 from domain.enrollments import Start
 from domain.events import Envelope
 from domain.messages import (
@@ -28,7 +28,8 @@ from domain.messages import (
 from workflows.queues import SENDS
 from workflows.scopes import to_the_end
 
-_CALL = timedelta(seconds=30)
+_CALL = timedelta(seconds=60)
+_SILENCE = 3 * HEARTBEAT_EVERY
 _RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2,
@@ -122,6 +123,7 @@ class Sender:
             request,
             task_queue=SENDS[request.messages[0].topic],
             start_to_close_timeout=_CALL,
+            heartbeat_timeout=_SILENCE,
             retry_policy=_RETRY,
             summary=f"{request.step}: {channels}",
         )

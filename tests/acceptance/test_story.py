@@ -1,0 +1,276 @@
+"""The story over HTTP and SMTP, with the real processes, and what happens when they are killed."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from infra.database.keys import ensure_development_key
+from tests.mailbox import Mailbox, running_mailbox
+from tests.parts import free_port
+
+pytestmark = pytest.mark.acceptance
+
+T = TypeVar("T")
+_ROOT = Path(__file__).parents[2]
+_PATIENCE = 4
+
+
+async def eventually(
+    ask: Callable[[], Awaitable[T]], good: Callable[[T], bool], within: float = 40
+) -> T:
+    """Ask until the answer is good, or fail with the last one."""
+    end = time.monotonic() + within
+    while True:
+        answer = await ask()
+        if good(answer):
+            return answer
+        assert time.monotonic() < end, f"still {answer!r} after {within} s"
+        await asyncio.sleep(0.1)
+
+
+class Runtime:
+    """The real processes, each of which can be killed and started again."""
+
+    def __init__(self, environment: dict[str, str], port: int, logs: Path) -> None:
+        self._environment = environment
+        self._logs = logs
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", auth=("dev", ""), timeout=10
+        )
+
+    def start(self, name: str) -> None:
+        """Start `sojourn NAME`."""
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", name],
+                cwd=_ROOT,
+                env={**os.environ, **self._environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self, name: str) -> None:
+        """SIGKILL."""
+        self._processes[name].send_signal(signal.SIGKILL)
+        self._processes[name].wait(5)
+
+    def again(self, name: str) -> None:
+        """Kill it and start it again."""
+        self.kill(name)
+        self.start(name)
+
+    async def ready(self) -> None:
+        """Wait for the API."""
+
+        async def ask() -> bool:
+            try:
+                return (await self.http.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await eventually(ask, bool, within=20)
+
+    def show_logs(self) -> None:
+        """For whoever reads a failure."""
+        for log in sorted(self._logs.glob("*.log")):
+            sys.stdout.write(f"--- {log.name}\n{log.read_text()[-3000:]}\n")
+
+    async def stop(self) -> list[int]:
+        """SIGTERM to all; their exit codes."""
+        await self.http.aclose()
+        for process in self._processes.values():
+            process.terminate()
+        return [await asyncio.to_thread(p.wait, 20) for p in self._processes.values()]
+
+    async def post(self, path: str, **body: Any) -> None:
+        """Post a call that must be accepted."""
+        answer = await self.http.post(path, json={"messageId": uuid.uuid4().hex, **body})
+        assert (answer.status_code, answer.json()) == (200, {"success": True})
+
+    async def customer(self, user: str) -> str:
+        """The customer's id."""
+        answer = await self.http.get("/customers", params={"user_id": user})
+        return str(answer.json()["customers"][0]["id"])
+
+    async def read(self, user: str, what: str) -> list[dict[str, Any]]:
+        """Read something back."""
+        answer = await self.http.get(f"/customers/{await self.customer(user)}/{what}")
+        items: list[dict[str, Any]] = answer.json()[what]
+        return items
+
+    async def arrives(self, user: str) -> None:
+        """A customer whom e-mail reaches."""
+        await self.post("/v1/identify", userId=user, traits={"email": f"{user}@example.test"})
+
+    async def tracks(self, user: str, event: str, **properties: Any) -> None:
+        """Something happens to the customer."""
+        await self.post("/v1/track", userId=user, event=event, properties=properties)
+
+
+@pytest.fixture
+async def mailbox(tmp_path: Path) -> AsyncIterator[Mailbox]:
+    """A real SMTP peer."""
+    async with running_mailbox(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def runtime(
+    database_url: str, temporal: WorkflowEnvironment, mailbox: Mailbox, tmp_path: Path
+) -> AsyncIterator[Runtime]:
+    """Api, relay and worker, each a process."""
+    await ensure_development_key(database_url)
+    port = free_port()
+    environment = {
+        "SOJOURN_DATABASE_URL": database_url,
+        "SOJOURN_TEMPORAL_ADDRESS": temporal.client.service_client.config.target_host,
+        "SOJOURN_API_PORT": str(port),
+        "SOJOURN_SMTP_PORT": str(mailbox.settings.smtp_port),
+        "SOJOURN_MAILBOX_PORT": str(mailbox.settings.mailbox_port),
+        "SOJOURN_RELAY_IN_API": "false",
+        "SOJOURN_JOURNEY_PARAMETERS": json.dumps(
+            {"abandoned_cart": {"patience": f"PT{_PATIENCE}S"}}
+        ),
+    }
+    started = Runtime(environment, port, tmp_path)
+    for name in ("api", "relay", "worker"):
+        started.start(name)
+    try:
+        await started.ready()
+        yield started
+    finally:
+        codes = await started.stop()
+        started.show_logs()
+    assert codes == [0, 0, 0]
+
+
+def _user(name: str) -> str:
+    return f"{name}-{uuid.uuid4().hex[:8]}"
+
+
+async def test_the_story(runtime: Runtime, mailbox: Mailbox) -> None:
+    ada, ben, cleo = _user("ada"), _user("ben"), _user("cleo")
+    for user in (ada, ben, cleo):
+        await runtime.arrives(user)
+        await runtime.tracks(user, "cart_abandoned", cart_id=f"cart-{user}", total=81.5)
+    await runtime.tracks(ada, "purchase_made", order_id="o1", cart_id=f"cart-{ada}")
+    await runtime.tracks(cleo, "ticket_opened", ticket_id="t1")
+
+    async def to_ben() -> list[Any]:
+        return await mailbox.messages(to=f"{ben}@example.test")
+
+    await eventually(to_ben, lambda messages: len(messages) == 1)
+    held = await eventually(lambda: runtime.read(cleo, "messages"), lambda found: len(found) == 1)
+    assert (held[0]["verdict"], held[0]["reason"]) == ("held", "ticket_open")
+    assert await mailbox.messages(to=f"{cleo}@example.test") == []
+
+    await runtime.tracks(cleo, "ticket_closed", ticket_id="t1")
+
+    async def to_cleo() -> list[Any]:
+        return await mailbox.messages(to=f"{cleo}@example.test")
+
+    await eventually(to_cleo, lambda messages: len(messages) == 1)
+    assert await mailbox.messages(to=f"{ada}@example.test") == []
+    carts = [e for e in await runtime.read(ada, "enrollments") if e["journey"] == "abandoned_cart"]
+    assert [(e["state"], e["outcome"]) for e in carts] == [("ended", "converted")]
+
+
+async def test_worker_and_relay_killed_in_the_middle_still_one_message(
+    runtime: Runtime, mailbox: Mailbox
+) -> None:
+    user = _user("dora")
+    await runtime.arrives(user)
+    runtime.kill("relay")
+    await runtime.tracks(user, "cart_abandoned", cart_id="c1")
+    runtime.start("relay")
+    await asyncio.sleep(_PATIENCE / 2)
+    runtime.again("worker")
+    runtime.again("relay")
+
+    async def mail() -> list[Any]:
+        return await mailbox.messages(to=f"{user}@example.test")
+
+    await eventually(mail, lambda messages: len(messages) >= 1)
+    runtime.again("worker")
+    await asyncio.sleep(_PATIENCE)
+    assert len(await mail()) == 1
+    sent = [m for m in await runtime.read(user, "messages") if m["verdict"] == "sent"]
+    assert [m["step"] for m in sent] == ["reminder"]
+
+
+async def test_a_worker_killed_while_the_provider_has_the_message_sends_no_second_copy(
+    runtime: Runtime, mailbox: Mailbox
+) -> None:
+    user = _user("emil")
+    await runtime.arrives(user)
+    # The mailbox keeps the message and takes its time to answer; the worker dies meanwhile.
+    await mailbox.fault("email", "slow", times=1, seconds=3)
+    await runtime.tracks(user, "cart_abandoned", cart_id="c1")
+    await eventually(
+        lambda: runtime.read(user, "messages"),
+        lambda found: any(m["channel"] == "email" and m["verdict"] == "sending" for m in found),
+    )
+    await asyncio.sleep(0.5)
+    runtime.again("worker")
+
+    def settled(found: list[dict[str, Any]]) -> bool:
+        return any(m["channel"] == "email" and m["verdict"] == "unknown" for m in found)
+
+    await eventually(lambda: runtime.read(user, "messages"), settled)
+    assert len(await mailbox.messages(to=f"{user}@example.test")) <= 1
+
+
+async def test_g1_an_api_killed_under_load_loses_nothing_that_it_acknowledged(
+    runtime: Runtime,
+) -> None:
+    user = _user("fay")
+    await runtime.arrives(user)
+    acknowledged: list[str] = []
+
+    async def client(number: int) -> None:
+        for n in range(200):
+            message_id = f"{user}-{number}-{n}"
+            try:
+                answer = await runtime.http.post(
+                    "/v1/track",
+                    json={"userId": user, "event": "page_viewed", "messageId": message_id},
+                )
+            except httpx.TransportError:
+                return
+            if answer.status_code == 200:
+                acknowledged.append(message_id)
+
+    posting = asyncio.gather(*(client(number) for number in range(8)))
+    await asyncio.sleep(1)
+    runtime.kill("api")
+    await posting
+    runtime.start("api")
+    await runtime.ready()
+    assert acknowledged
+    kept: set[str] = set()
+    before: str | None = None
+    while True:
+        page = (
+            await runtime.http.get(
+                f"/customers/{await runtime.customer(user)}/timeline",
+                params={"limit": 500, **({"before": before} if before else {})},
+            )
+        ).json()
+        kept |= {i["details"]["message_id"] for i in page["timeline"] if i["kind"] == "event"}
+        before = page["next"]
+        if before is None:
+            break
+    assert set(acknowledged) <= kept
