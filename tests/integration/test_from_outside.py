@@ -1,0 +1,216 @@
+"""Journeys on the real server and the real store, steered or broken from outside (semantics 16, 17)."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import workflow
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.enrollments import EnrollmentActivities
+from activities.messaging import MessagingActivities
+from domain.enrollments import Start
+from domain.events import CartAbandoned, Envelope, PurchaseMade
+from infra.database.pool import Pool
+from infra.relay import Relay
+from journeys.abandoned_cart import AbandonedCart, CartParameters
+from journeys.catalog import Catalog
+from tests.memory import PlainRenderer, RecordingChannel
+from tests.worlds import PostgresWorld, postgres_world, track
+from worker.process import build_workers
+from workflows import Journey, Outcome
+
+CART = CartAbandoned(cart_id="cart-of-this-test")
+
+
+@pytest.fixture
+async def channel() -> RecordingChannel:
+    """A provider that takes everything."""
+    return RecordingChannel("push")
+
+
+@pytest.fixture
+async def world(pool: Pool) -> PostgresWorld:
+    """A customer with a push token."""
+    return await postgres_world(pool)
+
+
+@pytest.fixture
+async def running(
+    world: PostgresWorld, temporal: WorkflowEnvironment, channel: RecordingChannel
+) -> AsyncIterator[None]:
+    """A worker and a relay over the real parts."""
+    messaging = MessagingActivities(world.gate, PlainRenderer(), {"push": channel})
+    relay = Relay(world.pool, temporal.client)
+    async with contextlib.AsyncExitStack() as stack:
+        for worker in build_workers(
+            temporal.client, Catalog([AbandonedCart]), messaging, world.pool
+        ):
+            await stack.enter_async_context(worker)
+        carrying = asyncio.create_task(relay.run())
+        yield
+        carrying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await carrying
+
+
+async def until(ask: Callable[[], Awaitable[Any]], within: float = 20) -> Any:
+    """Ask until the answer is true."""
+    end = time.monotonic() + within
+    while not (answer := await ask()):
+        assert time.monotonic() < end, f"still {answer!r} after {within} s"
+        await asyncio.sleep(0.05)
+    return answer
+
+
+async def _enroll(
+    world: PostgresWorld, temporal: WorkflowEnvironment, **parameters: timedelta
+) -> WorkflowHandle[Any, Any]:
+    entry = AbandonedCart.declaration.entry(CART, CartParameters(**parameters))
+    assert entry is not None
+    await world.accept(track(world.user_id, CART, entry))
+    workflow_id = await world.pool.fetchval(
+        "select workflow_id from enrollment where customer_id = $1 and key = $2",
+        world.customer_id,
+        CART.cart_id,
+    )
+    handle = temporal.client.get_workflow_handle(workflow_id)
+
+    async def there() -> bool:
+        with contextlib.suppress(Exception):
+            return bool(await handle.describe())
+        return False
+
+    await until(there)
+    return handle
+
+
+@pytest.mark.usefixtures("running")
+async def test_16_a_reset_sends_nothing_a_second_time_and_hears_again(
+    world: PostgresWorld, temporal: WorkflowEnvironment, channel: RecordingChannel
+) -> None:
+    handle = await _enroll(world, temporal, patience=timedelta(milliseconds=200))
+
+    async def sent() -> bool:
+        return len(channel.parcels) == 1
+
+    await until(sent)
+    first_task = next(
+        event.event_id
+        for event in (await handle.fetch_history()).events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    )
+    await temporal.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=temporal.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            reason="a test",
+            workflow_task_finish_event_id=first_task,
+            request_id=uuid.uuid4().hex,
+        )
+    )
+
+    async def story_says_sent() -> bool:
+        status = await handle.query("status")
+        return "sent by push" in status["story"]
+
+    await until(story_says_sent)
+    assert len(channel.parcels) == 1
+    await world.acknowledge(PurchaseMade(order_id="o1", cart_id=CART.cart_id))
+
+    async def ended() -> bool:
+        return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
+
+    await until(ended)
+    assert len(channel.parcels) == 1
+
+
+@pytest.mark.usefixtures("running")
+async def test_16_cancelling_in_temporal_is_recorded_in_the_store(
+    world: PostgresWorld, temporal: WorkflowEnvironment
+) -> None:
+    handle = await _enroll(world, temporal)
+    await handle.cancel()
+
+    async def outcome() -> Any:
+        return await world.pool.fetchval(
+            "select outcome from enrollment where workflow_id = $1", handle.id
+        )
+
+    assert await until(outcome) == "cancelled"
+
+
+@workflow.defn(name="Mended")
+class _Broken(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """A journey with a bug."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Divide by zero."""
+        return Outcome.completed(str(1 // len(cart.cart_id[:0])))
+
+
+@workflow.defn(name="Mended")
+class _Mended(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """The same without."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Hear what was kept meanwhile."""
+        purchase = await self.wait_for(PurchaseMade, timeout=timedelta(seconds=5))
+        return Outcome.completed(f"{purchase and purchase.order_id} {cart.cart_id}")
+
+
+async def test_17_a_bug_parks_the_journey_until_the_fix_is_deployed(
+    world: PostgresWorld, temporal: WorkflowEnvironment
+) -> None:
+    queue = f"mended-{uuid.uuid4().hex}"
+    end = EnrollmentActivities(world.enrollments).end
+    at = "2026-01-01T00:00:00+00:00"
+    start = Start(
+        enrollment_id=world.enrollment_id,
+        customer_id=world.customer_id,
+        journey="mended",
+        parameters={},
+        events=[Envelope(1, "cart_abandoned", "e1", at, {"cart_id": "c"})],
+    )
+
+    def worker(cls: type) -> Worker:
+        return Worker(
+            temporal.client,
+            task_queue=queue,
+            workflows=[cls],
+            activities=[end],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+
+    async with worker(_Broken):
+        handle = await temporal.client.start_workflow(
+            "Mended", start, id=f"mended/{uuid.uuid4()}", task_queue=queue
+        )
+
+        async def failing() -> bool:
+            description = (await handle.describe()).raw_description
+            return description.pending_workflow_task.attempt > 1
+
+        await until(failing)
+    await world.acknowledge(PurchaseMade(order_id="o1"))
+    await handle.signal(
+        "purchase_made", [Envelope(2, "purchase_made", "e2", at, {"order_id": "o1"})]
+    )
+    async with worker(_Mended):
+        assert (await handle.result())["reason"] == "o1 c"
+    row = await world.pool.fetchrow(
+        "select state, outcome from enrollment where id = $1", world.enrollment_id
+    )
+    assert (row["state"], row["outcome"]) == ("ended", "completed")
