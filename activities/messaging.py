@@ -64,13 +64,17 @@ class MessagingActivities:
     @activity.defn(name="skip_send")
     async def skip(self, request: SendRequest, detail: str) -> None:
         """Write down that the journey itself decided against this send."""
-        await self._gate.skip(request, Reason.NO_LONGER_RELEVANT, detail)
+        await self._gate.skip(request, request.messages[0], Reason.NO_LONGER_RELEVANT, detail)
 
     async def _send_one(self, request: SendRequest, message: Message) -> Answer:
+        channel = self._channels.get(message.channel)
+        if channel is None:
+            detail = f"no {message.channel} provider is configured"
+            await self._gate.skip(request, message, Reason.NOT_CONFIGURED, detail)
+            return Suppressed(reason=Reason.NOT_CONFIGURED, detail=detail)
         decision = await self._gate.decide(request, message)
         if not isinstance(decision, Go):
             return decision
-        channel = self._channels[message.channel]
         if decision.in_flight_since is not None and not _may_repeat(
             channel, message.topic, decision.in_flight_since
         ):

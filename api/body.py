@@ -1,10 +1,13 @@
 """Reading bodies: counted while they stream, decoded without trust."""
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
 
 import orjson
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from domain.errors import Refused
 
@@ -17,7 +20,7 @@ LARGEST_BODY = 500 * 1024
 DEEPEST = 64
 """Levels of nesting in one event."""
 
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRUCTURE = re.compile(rb'["{}\[\],]|\\.', re.DOTALL)
 
 
@@ -25,7 +28,8 @@ async def read_body(request: Request) -> bytes:
     """The request's body.
 
     Raises:
-        Refused: larger than `LARGEST_BODY`, whatever its Content-Length says; or compressed.
+        Refused: larger than `LARGEST_BODY`, whatever its Content-Length says; or compressed;
+            or broken off.
     """
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
@@ -35,11 +39,14 @@ async def read_body(request: Request) -> bytes:
         raise _too_large()
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            raise _too_large()
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > LARGEST_BODY:
+                raise _too_large()
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise Refused("the body broke off") from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
@@ -47,51 +54,75 @@ def _too_large() -> Refused:
     return Refused(f"the body is larger than {LARGEST_BODY} bytes", status=413)
 
 
-def decode(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object.
+def decode(text: bytes, what: str = "body") -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+        text: the JSON.
+        what: what it is, for the error.
 
     Raises:
         Refused: it is not one.
     """
     try:
-        data = orjson.loads(body)
+        data = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise Refused(f"the body is not JSON: {error}") from None
+        raise Refused(f"the {what} is not JSON: {error}") from None
     if not isinstance(data, dict):
-        raise Refused("the body must be a JSON object")
+        raise Refused(f"the {what} must be a JSON object")
     return data
 
 
-def check_item(item: Any, body: bytes) -> None:
-    """Check one event's size, depth and characters; cheap where the body rules trouble out.
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Whether anything in a body may be too large, too deep or not storable: looked at once.
 
-    Args:
-        item: the decoded event.
-        body: the request's body, or the event's part of it.
+    What the body rules out need not be looked for in each of its events.
+    """
+
+    any: bool
+
+    @classmethod
+    def of(cls, body: bytes) -> Self:
+        """What the raw text leaves possible."""
+        return cls(
+            len(body) > LARGEST_EVENT
+            or body.count(b"{") + body.count(b"[") > DEEPEST
+            or b"\\u0000" in body
+        )
+
+
+def check_event(event: Any, doubts: Doubts, what: str = "event") -> None:
+    """Check one decoded event's size, depth and characters.
 
     Raises:
         Refused: it is too large, too deep, or has a NUL, which PostgreSQL cannot store.
     """
-    if len(body) > LARGEST_EVENT and len(orjson.dumps(item)) > LARGEST_EVENT:
-        raise Refused(f"the event is larger than {LARGEST_EVENT} bytes", status=413)
-    if body.count(b"{") + body.count(b"[") > DEEPEST and _depth(item) > DEEPEST:
-        raise Refused(f"the event is nested more than {DEEPEST} deep")
-    if b"\\u0000" in body and _NUL.search(orjson.dumps(item).decode()):
-        raise Refused("the event has a NUL character (U+0000), which cannot be stored")
+    if not doubts.any:
+        return
+    try:
+        text = orjson.dumps(event)
+    except TypeError:  # it gives up at 254 levels
+        raise _too_deep(what) from None
+    if len(text) > LARGEST_EVENT:
+        raise Refused(f"the {what} is larger than {LARGEST_EVENT} bytes", status=413)
+    if text.count(b"{") + text.count(b"[") > DEEPEST and _depth(event) > DEEPEST:
+        raise _too_deep(what)
+    if b"\\u0000" in text and _NUL.search(text):
+        raise Refused(f"the {what} has a NUL character (U+0000), which cannot be stored")
+
+
+def _too_deep(what: str) -> Refused:
+    return Refused(f"the {what} is nested more than {DEEPEST} deep")
 
 
 def _depth(value: Any) -> int:
     deepest, level = 0, [value]
     while level:
         deepest += 1
-        if deepest > DEEPEST:
-            break
         following: list[Any] = []
         for part in level:
-            if isinstance(part, dict):
-                following.extend(part.values())
-            elif isinstance(part, list):
-                following.extend(part)
+            following.extend(part.values() if isinstance(part, dict) else part)
         level = [part for part in following if isinstance(part, dict | list)]
     return deepest
 
@@ -105,19 +136,15 @@ def salvage_batch(body: bytes) -> tuple[dict[str, Any], list[bytes]] | None:
         The batch's other fields (those that decode), and the raw text of each item; None
         where this is not recognisable as an object with a `batch` array.
     """
-    start = re.match(rb"\s*\{", body)
-    if start is None:
-        return None
-    fields = _members(body, start.end(), b"}")
-    if fields is None:
+    members = _only(body, b"{", b"}")
+    if members is None:
         return None
     rest: dict[str, Any] = {}
     items: list[bytes] | None = None
-    for member in fields:
+    for member in members:
         name, _, value = member.partition(b":")
         if name.strip() == b'"batch"':
-            opening = re.match(rb"\s*\[", value)
-            items = _members(value, opening.end(), b"]") if opening else None
+            items = _only(value, b"[", b"]")
             continue
         try:
             rest[orjson.loads(name)] = orjson.loads(value)
@@ -126,28 +153,35 @@ def salvage_batch(body: bytes) -> tuple[dict[str, Any], list[bytes]] | None:
     return None if items is None else (rest, items)
 
 
-def _members(text: bytes, start: int, closing: bytes) -> list[bytes] | None:
-    """The members of the object or array that begins before `start`, as raw text."""
+def _only(text: bytes, opening: bytes, closing: bytes) -> list[bytes] | None:
+    """The members of the one object or array that the text is, as raw text, else None."""
+    text = text.strip()
+    if text[:1] != opening:
+        return None
     members: list[bytes] = []
-    depth, in_string, begin = 0, False, start
-    for match in _STRUCTURE.finditer(text, start):
+    depth, begin = 0, 1
+    for match in _brackets(text, 1):
         token = match[0]
-        if token == b'"':
-            in_string = not in_string
-        elif in_string or token[:1] == b"\\":
-            continue
-        elif token in b"{[":
+        if token in b"{[":
             depth += 1
-        elif token == b"," and depth == 0:
-            members.append(text[begin : match.start()])
-            begin = match.end()
-        elif token in b"}]":
-            if depth == 0:
-                if token != closing:
-                    return None
-                last = text[begin : match.start()]
-                if last.strip() or members:
-                    members.append(last)
-                return members
+        elif token in b"}]" and depth:
             depth -= 1
+        elif depth == 0:
+            member = text[begin : match.start()]
+            begin = match.end()
+            if token == b"," or members or member.strip():
+                members.append(member)
+            if token != b",":
+                # What follows the end would be lost without a word.
+                return members if token == closing and begin == len(text) else None
     return None
+
+
+def _brackets(text: bytes, start: int) -> Iterator[re.Match[bytes]]:
+    """Brackets and commas outside strings."""
+    in_string = False
+    for match in _STRUCTURE.finditer(text, start):
+        if match[0] == b'"':
+            in_string = not in_string
+        elif not in_string and not match[0].startswith(b"\\"):
+            yield match

@@ -1,6 +1,6 @@
 """`/customers`: reading back what is known and what became of it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -8,24 +8,28 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel
 
 from api.auth import may
-from api.problems import Problem
+from api.problems import documented
 from api.state import Parts
 from domain.errors import Refused
-from infra.database.reading import CustomerRecord, IdentityKind
+from infra.database.reading import CustomerRecord, IdentityKind, Place
 from infra.settings import Settings
-
-_PROBLEM = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
 
 router = APIRouter(
     prefix="/customers",
     tags=["customers"],
     dependencies=[Depends(may("read"))],
-    responses={
-        401: {"description": "No key, or an unknown one.", **_PROBLEM},
-        403: {"description": "The key does not allow reading.", **_PROBLEM},
-        503: {"description": "The database is away.", **_PROBLEM},
-    },
+    responses=documented(
+        {
+            401: "No key, or an unknown one.",
+            403: "The key does not allow reading.",
+            503: "The database is away. Retry-After says when to try again.",
+        }
+    ),
 )
+_NOT_FOUND = documented({404: "There is no such customer."})
+_PARAMETERS = documented({422: "A parameter is missing or of the wrong type; it is named."})
+
+_MOST_PAST = 100_000
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 
@@ -127,7 +131,7 @@ class TimelineOut(BaseModel):
     """What happened, newest first; `next` is the `before` of the next page, if there is one."""
 
     timeline: list[TimelineEntry]
-    next: datetime | None
+    next: str | None
 
 
 def _parts(request: Request) -> Parts:
@@ -138,7 +142,7 @@ def _parts(request: Request) -> Parts:
 PartsOf = Annotated[Parts, Depends(_parts)]
 
 
-@router.get("", summary="Find customers")
+@router.get("", summary="Find customers", responses=_PARAMETERS)
 async def find(
     parts: PartsOf,
     user_id: str | None = None,
@@ -162,13 +166,17 @@ async def find(
     return CustomersOut(customers=[_customer(r) for r in await parts.reading.find(kind, value)])
 
 
-@router.get("/{customer_id}", summary="One customer")
+@router.get("/{customer_id}", summary="One customer", responses=_NOT_FOUND)
 async def one(parts: PartsOf, customer_id: str) -> CustomerOut:
     """Traits, identities, addresses and what is open."""
     return _customer(await _known(parts, customer_id))
 
 
-@router.get("/{customer_id}/enrollments", summary="Ways through journeys")
+@router.get(
+    "/{customer_id}/enrollments",
+    summary="Ways through journeys",
+    responses=_NOT_FOUND | _PARAMETERS,
+)
 async def enrollments(
     request: Request, parts: PartsOf, customer_id: str, limit: Limit = 100
 ) -> EnrollmentsOut:
@@ -196,7 +204,9 @@ async def enrollments(
     )
 
 
-@router.get("/{customer_id}/messages", summary="Messages, sent or not")
+@router.get(
+    "/{customer_id}/messages", summary="Messages, sent or not", responses=_NOT_FOUND | _PARAMETERS
+)
 async def messages(parts: PartsOf, customer_id: str, limit: Limit = 100) -> MessagesOut:
     """Every message decided, with the reason."""
     await _known(parts, customer_id)
@@ -209,24 +219,48 @@ async def messages(parts: PartsOf, customer_id: str, limit: Limit = 100) -> Mess
     )
 
 
-@router.get("/{customer_id}/timeline", summary="What happened")
+@router.get("/{customer_id}/timeline", summary="What happened", responses=_NOT_FOUND | _PARAMETERS)
 async def timeline(
     parts: PartsOf,
     customer_id: str,
-    before: Annotated[datetime | None, Query(description="Only what is older.")] = None,
+    before: Annotated[
+        str | None,
+        Query(description="Only what is older: an ISO 8601 time, or a page's `next`."),
+    ] = None,
     limit: Limit = 100,
 ) -> TimelineOut:
     """Events, decisions, entries and exits in one list."""
     await _known(parts, customer_id)
-    if before is not None and before.tzinfo is None:
-        raise Refused("before needs a time zone, such as Z", field="before", status=422)
-    items = await parts.reading.timeline(customer_id, before, limit)
+    page = await parts.reading.timeline(customer_id, _place(before), limit)
     return TimelineOut(
         timeline=[
-            TimelineEntry(at=i.at, kind=i.kind, summary=i.summary, details=i.details) for i in items
+            TimelineEntry(at=i.at, kind=i.kind, summary=i.summary, details=i.details)
+            for i in page.items
         ],
-        next=items[-1].at if len(items) == limit else None,
+        next=None if page.next is None else _place_text(page.next),
     )
+
+
+def _place_text(place: Place) -> str:
+    # With Z: a plus sign in a URL is a space.
+    return f"{place.at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}~{place.past}"
+
+
+def _place(text: str | None) -> Place | None:
+    if text is None:
+        return None
+    time, _, past = text.partition("~")
+    try:
+        at = datetime.fromisoformat(time)
+        at = at.astimezone(UTC) if at.tzinfo is not None else at
+        number = int(past) if past else 0
+    except (ValueError, OverflowError):
+        raise Refused(
+            "before must be an ISO 8601 time or a page's `next`", field="before", status=422
+        ) from None
+    if at.tzinfo is None or not 0 <= number <= _MOST_PAST:
+        raise Refused("before needs a time zone, such as Z", field="before", status=422)
+    return Place(at, number)
 
 
 async def _known(parts: Parts, customer_id: str) -> CustomerRecord:

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 from temporalio.service import RPCError
 
-from api.problems import unavailable
+from api.problems import documented, unavailable
 from api.state import Parts
 from infra.database.pool import UNREACHABLE
 
@@ -41,7 +42,7 @@ async def live() -> Live:
     "/health/ready",
     summary="Can events be accepted?",
     response_model=Ready,
-    responses={503: {"description": "The database is away."}},
+    responses=documented({503: "The database is away. Retry-After says when to ask again."}),
 )
 async def ready(request: Request) -> Ready | Response:
     """Asks the database, and says whether Temporal answers."""
@@ -57,7 +58,7 @@ async def ready(request: Request) -> Ready | Response:
     return Ready(temporal="ok")
 
 
-@router.get("/metrics", summary="Prometheus", response_class=Response)
+@router.get("/metrics", summary="Prometheus", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Events by what became of them, the relay's backlog and its age, messages by verdict."""
     parts: Parts = request.app.state.parts

@@ -1,11 +1,14 @@
 """What Prometheus reads."""
 
+import asyncio
+import math
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from infra.database.pool import Pool
+from infra.database.pool import UNREACHABLE, Pool
 
+_ASK = 5.0
 _BACKLOG = """
 select count(*) as waiting,
     coalesce(extract(epoch from now() - min(oldest_at)), 0)::float as age
@@ -60,11 +63,20 @@ class Metrics:
             self._events.labels("rejected").inc(count)
 
     async def render(self) -> bytes:
-        """The metrics in Prometheus's text format."""
-        row = await self._pool.fetchrow(_BACKLOG)
-        self._backlog.set(row["waiting"])
-        self._age.set(row["age"])
-        self._messages.clear()
-        for row in await self._pool.fetch(_MESSAGES):
-            self._messages.labels(row["verdict"], row["channel"]).set(row["messages"])
+        """The metrics in Prometheus's text format; NaN for what the database would have said."""
+        try:
+            await asyncio.wait_for(self._ask(), _ASK)
+        except UNREACHABLE:
+            self._backlog.set(math.nan)
+            self._age.set(math.nan)
+            self._messages.clear()
         return generate_latest(self._registry)
+
+    async def _ask(self) -> None:
+        backlog = await self._pool.fetchrow(_BACKLOG)
+        messages = await self._pool.fetch(_MESSAGES)
+        self._backlog.set(backlog["waiting"])
+        self._age.set(backlog["age"])
+        self._messages.clear()
+        for row in messages:
+            self._messages.labels(row["verdict"], row["channel"]).set(row["messages"])

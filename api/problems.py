@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,15 @@ class Problem(BaseModel):
     status: int
     detail: str
     field: str | None = None
+
+
+def documented(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Problems by status, as a route's documentation lists them."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {
+        status: {"description": description, "content": content}
+        for status, description in descriptions.items()
+    }
 
 
 class Unauthorized(Exception):
@@ -100,6 +110,11 @@ def install(app: FastAPI) -> None:
 
     async def away(_: Request, __: Exception) -> Response:
         return unavailable()
+
+    async def bug(_: Request, __: Exception) -> Response:
+        return problem(500, "this is a fault of ours; it is in the log")
+
+    app.add_exception_handler(Exception, bug)
 
     app.add_exception_handler(Unavailable, away)
     for kind in UNREACHABLE:

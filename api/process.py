@@ -17,6 +17,7 @@ from infra.database.accept import Acceptor
 from infra.database.keys import Keys
 from infra.database.pool import Pool, open_pool
 from infra.database.reading import Reading
+from infra.heap import settle
 from infra.relay import Relay, run_relay
 from infra.settings import Settings
 from infra.temporal import connect
@@ -77,6 +78,7 @@ async def serve(settings: Settings) -> None:
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=5,
             )
+            settle()
             _log.info("ready", port=settings.api_port)
             await run_server(config, listener)
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
+from api.body import Doubts, check_event
 from domain.customers import ADDRESS_TRAITS
 from domain.errors import Refused
 from domain.events import Occurrence, event_type
@@ -22,8 +23,10 @@ from journeys.catalog import Catalog
 LONGEST_NAME = 255
 """Characters of an id, an event's name or a trait's name."""
 
-LONGEST_ADDRESS = 1_000
-"""Characters of an e-mail address, a phone number or a push token."""
+LONGEST_ADDRESS = 2_000
+"""Bytes of an e-mail address, a phone number or a push token."""
+
+_LONGEST_ZONE = 64
 
 _RECORDED = frozenset({"page", "screen", "group"})
 
@@ -37,12 +40,14 @@ class Post:
         received_at: when.
         sent_at: when the client says it sent it, or None.
         context: what the batch says for all of its items.
+        context_json: the same as JSON text, made once.
     """
 
     source_id: int
     received_at: datetime
     sent_at: datetime | None = None
     context: Mapping[str, Any] | None = None
+    context_json: str | None = None
 
 
 class SegmentReader:
@@ -63,17 +68,18 @@ class SegmentReader:
             Refused: it cannot be taken; the reason names the field.
         """
         if not isinstance(item, dict):
-            raise Refused("an event must be a JSON object")
+            raise Refused("the event must be a JSON object")
         kind = kind or _text(item, "type", required=True)
-        user_id = _text(item, "userId")
-        anonymous_id = _text(item, "anonymousId")
+        user_id = _id(item, "userId")
+        anonymous_id = _id(item, "anonymousId")
         if user_id is None and anonymous_id is None:
             raise Refused("userId or anonymousId is required", field="userId")
-        message_id = _text(item, "messageId") or f"sojourn-{uuid.uuid4()}"
+        message_id = _id(item, "messageId") or f"sojourn-{uuid.uuid4()}"
         occurred_at = self._occurred_at(item, post)
         context = _object(item, "context")
-        if post.context:
-            context = {**post.context, **(context or {})}
+        context_json = post.context_json
+        if context:
+            context_json = _dumps({**post.context, **context} if post.context else context)
         if kind == "track":
             name, content, effects = self._track(item, Occurrence(message_id, occurred_at))
         elif kind == "identify":
@@ -97,7 +103,7 @@ class SegmentReader:
             occurred_at=occurred_at,
             received_at=post.received_at,
             properties=_dumps(content),
-            context=_dumps(context) if context else None,
+            context=context_json,
             effects=effects,
         )
 
@@ -112,12 +118,17 @@ class SegmentReader:
         event = declared.of(properties, occurrence)
         effects: dict[str, Any] = {}
         if declared.hold is not None:
+            reference = str(getattr(event, declared.hold.reference))
+            path = f"properties.{declared.hold.reference}"
+            _check_length(reference, path)
             effects["hold"] = {
                 "kind": declared.hold.kind,
-                "reference": str(getattr(event, declared.hold.reference)),
+                "reference": reference,
                 "action": declared.hold.action,
             }
         if entries := self._catalog.entries(event):
+            for entry in entries:
+                _check_length(entry.key or "", f"the key of journey {entry.journey}", "properties")
             effects["entries"] = [entry_effect(entry) for entry in entries]
         return declared.name, properties, effects or None
 
@@ -128,9 +139,9 @@ class SegmentReader:
         `timestamp = receivedAt - (sentAt - originalTimestamp)`, as Segment defines it.
         """
         said = _time(item, "originalTimestamp") or _time(item, "timestamp")
+        sent_at = _time(item, "sentAt") or post.sent_at
         if said is None:
             return post.received_at
-        sent_at = _time(item, "sentAt") or post.sent_at
         try:
             at = post.received_at - (sent_at - said) if sent_at is not None else said
         except OverflowError:
@@ -144,50 +155,65 @@ def _identify(
     traits = _object(item, "traits") or {}
     effects: dict[str, Any] = {"traits": traits}
     for name in traits:
-        if len(name) > LONGEST_NAME:
-            raise Refused(
-                f"a trait's name is longer than {LONGEST_NAME} characters", field="traits"
-            )
+        _check_length(name, "a trait's name", "traits")
     addresses: dict[str, str | None] = {}
     for name, channel in ADDRESS_TRAITS.items():
         if name in traits:
             address = traits[name]
             if address is not None and not isinstance(address, str):
                 raise Refused(f"traits.{name} must be a string", field=f"traits.{name}")
-            if address is not None and len(address) > LONGEST_ADDRESS:
+            if address is not None and len(address.encode()) > LONGEST_ADDRESS:
                 raise Refused(
-                    f"traits.{name} is longer than {LONGEST_ADDRESS} characters",
+                    f"traits.{name} is longer than {LONGEST_ADDRESS} bytes",
                     field=f"traits.{name}",
                 )
             addresses[channel] = (address or "").strip() or None
     if addresses:
         effects["addresses"] = addresses
-    zone, locale = traits.get("timezone"), traits.get("locale")
-    if isinstance(zone, str) and _is_time_zone(zone):
-        effects["time_zone"] = zone
-    if isinstance(locale, str) and locale:
-        effects["locale"] = locale[:LONGEST_NAME]
+    # What is not a time zone stays a trait and changes nothing; null forgets.
+    if "timezone" in traits and (traits["timezone"] is None or _is_time_zone(traits["timezone"])):
+        effects["time_zone"] = traits["timezone"]
+    if "locale" in traits and isinstance(locale := traits["locale"], str | None):
+        effects["locale"] = (locale or "").strip()[:LONGEST_NAME] or None
     return "identify", traits, effects
 
 
-def read_post(source_id: int, received_at: datetime, batch: Mapping[str, Any]) -> Post:
-    """The circumstances that a request states for all of its items.
+def read_post(
+    source_id: int, received_at: datetime, batch: Mapping[str, Any], doubts: Doubts
+) -> tuple[Post, list[Refused]]:
+    """The circumstances that a batch states for all of its items.
 
-    Raises:
-        Refused: one of them has the wrong type.
+    Returns:
+        Them, and what is wrong with those that had to be left out: a batch's own mistake
+        should not cost its events.
     """
-    return Post(
-        source_id=source_id,
-        received_at=received_at,
-        sent_at=_time(batch, "sentAt"),
-        context=_object(batch, "context"),
-    )
+    wrong: list[Refused] = []
+    sent_at, context = None, None
+    try:
+        sent_at = _time(batch, "sentAt")
+    except Refused as error:
+        wrong.append(error)
+    try:
+        context = _object(batch, "context")
+        check_event(context or {}, doubts, "batch's context")
+    except Refused as error:
+        context = None
+        wrong.append(Refused(error.reason, field="context"))
+    context_json = _dumps(context) if context else None
+    return Post(source_id, received_at, sent_at, context, context_json), wrong
+
+
+def _id(item: Mapping[str, Any], field: str) -> str | None:
+    """An id, which some sources write as a number."""
+    value = item.get(field)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text: str | None = _text(item, field)
+    return text
 
 
 def _text(item: Mapping[str, Any], field: str, *, required: bool = False) -> Any:
     value = item.get(field)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
     if value is None or (isinstance(value, str) and not value.strip()):
         if required:
             raise Refused(f"{field} is required", field=field)
@@ -195,9 +221,13 @@ def _text(item: Mapping[str, Any], field: str, *, required: bool = False) -> Any
     if not isinstance(value, str):
         raise Refused(f"{field} must be a string", field=field)
     value = value.strip()
-    if len(value) > LONGEST_NAME:
-        raise Refused(f"{field} is longer than {LONGEST_NAME} characters", field=field)
+    _check_length(value, field)
     return value
+
+
+def _check_length(value: str, what: str, field: str | None = None) -> None:
+    if len(value) > LONGEST_NAME:
+        raise Refused(f"{what} is longer than {LONGEST_NAME} characters", field=field or what)
 
 
 def _object(item: Mapping[str, Any], field: str) -> dict[str, Any] | None:
@@ -218,8 +248,12 @@ def _time(item: Mapping[str, Any], field: str) -> datetime | None:
         raise Refused(f"{field} must be an ISO 8601 time", field=field) from None
 
 
+def _is_time_zone(name: Any) -> bool:
+    return isinstance(name, str) and len(name) <= _LONGEST_ZONE and _is_in_database(name)
+
+
 @lru_cache(maxsize=1024)
-def _is_time_zone(name: str) -> bool:
+def _is_in_database(name: str) -> bool:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

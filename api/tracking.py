@@ -6,19 +6,22 @@ is in the OpenAPI document all the same.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
+import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from api.auth import authorize
-from api.body import check_item, decode, read_body, salvage_batch
-from api.problems import Problem
+from api.body import Doubts, check_event, decode, read_body, salvage_batch
+from api.problems import documented
 from api.segment import Post, SegmentReader, read_post
 from api.state import Parts
 from domain.errors import Refused
 from infra.database.accept import Incoming
+
+_log = structlog.get_logger()
 
 router = APIRouter(tags=["tracking"])
 
@@ -71,19 +74,27 @@ class Success(BaseModel):
 class Receipt(BaseModel):
     """What became of one item of a batch."""
 
-    status: str = Field(description="accepted, duplicate or rejected")
+    status: Literal["accepted", "duplicate", "rejected"]
     messageId: str | None = None  # noqa: N815
-    reason: str | None = None
-    field: str | None = None
+    reason: str | None = Field(None, description="Why it was rejected.")
+    field: str | None = Field(None, description="The offending field, where there is one.")
+
+
+class Ignored(BaseModel):
+    """A field of the batch itself that could not be read and was left out."""
+
+    field: str
+    reason: str
 
 
 class BatchSuccess(Success):
     """A receipt for every item, in order. A bad item never costs a good one."""
 
     receipts: list[Receipt]
+    ignored: list[Ignored] | None = None
 
 
-def _documented(body: type[BaseModel]) -> dict[str, Any]:
+def _body(body: type[BaseModel]) -> dict[str, Any]:
     schema = body.model_json_schema()
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
@@ -91,20 +102,16 @@ def _documented(body: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": description,
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    }
-    for status, description in {
+_ERRORS = documented(
+    {
         400: "Not JSON, or a field is missing or of the wrong type; nothing was accepted.",
         401: "No key, or an unknown one.",
         403: "The key does not allow writing.",
         413: "An event of more than 32 KB or a body of more than 500 KB.",
         415: "A content encoding that is not understood.",
         503: "The database is away; nothing was accepted. Retry-After says when to try again.",
-    }.items()
-}
+    }
+)
 
 
 @router.post(
@@ -112,7 +119,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     summary="Something a customer did",
     response_model=Success,
     responses=_ERRORS,
-    openapi_extra=_documented(Track),
+    openapi_extra=_body(Track),
 )
 async def track(request: Request) -> Response:
     """Accept one event. Answers when it is stored, numbered and routed."""
@@ -124,7 +131,7 @@ async def track(request: Request) -> Response:
     summary="Who a customer is",
     response_model=Success,
     responses=_ERRORS,
-    openapi_extra=_documented(Identify),
+    openapi_extra=_body(Identify),
 )
 async def identify(request: Request) -> Response:
     """Accept traits. `email`, `phone` and `push_token` make the customer reachable."""
@@ -136,34 +143,47 @@ async def identify(request: Request) -> Response:
     summary="Several calls at once",
     response_model=BatchSuccess,
     responses=_ERRORS,
-    openapi_extra=_documented(Batch),
+    openapi_extra=_body(Batch),
 )
 async def batch(request: Request) -> Response:
     """Accept what is good of up to 5,000 calls, in order, with a receipt for each."""
     parts: Parts = request.app.state.parts
     grant = await authorize(parts.keys, request, "write")
-    body = await read_body(request)
     now = datetime.now(UTC)
-    items: Sequence[tuple[Any, bytes]]
     try:
-        envelope = decode(body)
-        listed = envelope.get("batch")
-        if not isinstance(listed, list):
-            raise Refused("batch must be an array of calls", field="batch")
-        items = [(item, body) for item in listed]
+        body = await read_body(request)
+        envelope, items = _take_apart(body)
     except Refused as error:
-        salvaged = salvage_batch(body) if error.field is None else None
+        _note_rejected(parts, grant.source, [error])
+        raise
+    doubts = Doubts.of(body)
+    post, ignored = read_post(grant.source_id, now, envelope, doubts)
+    read = [_read(parts.reader, item, doubts, post) for item in items]
+    _note_rejected(parts, grant.source, [one[0] for one in read if isinstance(one, tuple)])
+    answer: dict[str, Any] = {"success": True, "receipts": await _accept(parts, read)}
+    if ignored:
+        answer["ignored"] = [{"field": e.field, "reason": e.reason} for e in ignored]
+    return _json(orjson.dumps(answer))
+
+
+def _take_apart(body: bytes) -> tuple[Mapping[str, Any], Sequence[Any]]:
+    """A batch's fields and its items; raw text each where the batch as a whole is not JSON."""
+    fields: Mapping[str, Any]
+    items: Any
+    try:
+        fields = decode(body)
+    except Refused:
+        salvaged = salvage_batch(body)
         if salvaged is None:
-            parts.metrics.rejected()
             raise
-        envelope, raw = salvaged
-        items = [(None, part) for part in raw]
+        fields, items = salvaged
+    else:
+        items = fields.get("batch")
+        if not isinstance(items, list):
+            raise Refused("batch must be an array of calls", field="batch")
     if len(items) > _MOST_ITEMS:
-        raise Refused(f"more than {_MOST_ITEMS} calls in one batch", status=413)
-    post = read_post(grant.source_id, now, envelope)
-    read = [_read(parts.reader, item, part, post) for item, part in items]
-    receipts = await _accept(parts, read)
-    return _json(orjson.dumps({"success": True, "receipts": receipts}))
+        raise Refused(f"more than {_MOST_ITEMS} calls in one batch", status=413, field="batch")
+    return fields, items
 
 
 async def _single(request: Request, kind: str) -> Response:
@@ -172,43 +192,65 @@ async def _single(request: Request, kind: str) -> Response:
     try:
         body = await read_body(request)
         item = decode(body)
-        check_item(item, body)
+        check_event(item, Doubts.of(body))
         incoming = parts.reader.read(kind, item, Post(grant.source_id, datetime.now(UTC)))
-    except Refused:
-        parts.metrics.rejected()
+    except Refused as error:
+        _note_rejected(parts, grant.source, [error])
         raise
     parts.metrics.accepted(await parts.acceptor.accept((incoming,)))
     return _json(_SUCCESS)
 
 
-def _read(reader: SegmentReader, item: Any, body: bytes, post: Post) -> Incoming | dict[str, Any]:
-    """One item of a batch, or the receipt that says why not."""
+_Rejected = tuple[Refused, str | None]
+"""Why, and the item's messageId where it could be read."""
+
+
+def _read(reader: SegmentReader, item: Any, doubts: Doubts, post: Post) -> Incoming | _Rejected:
+    """One item of a batch; as raw text where the batch did not decode as a whole."""
     try:
-        if item is None and body.strip() != b"null":
-            item = decode(body)  # from a batch that did not decode as a whole
-        check_item(item, body)
+        if isinstance(item, bytes):
+            doubts = Doubts.of(item)
+            item = decode(item, "event")
+        check_event(item, doubts)
         return reader.read(None, item, post)
     except Refused as error:
-        receipt: dict[str, Any] = {"status": "rejected", "reason": error.reason}
-        if isinstance(item, Mapping) and isinstance(item.get("messageId"), str):
-            receipt["messageId"] = item["messageId"]
-        if error.field is not None:
-            receipt["field"] = error.field
-        return receipt
+        message_id = item.get("messageId") if isinstance(item, Mapping) else None
+        return error, message_id if isinstance(message_id, str) else None
 
 
-async def _accept(parts: Parts, read: Sequence[Incoming | dict[str, Any]]) -> list[dict[str, Any]]:
-    good = [item for item in read if isinstance(item, Incoming)]
-    new = await parts.acceptor.accept(good)
+async def _accept(parts: Parts, read: Sequence[Incoming | _Rejected]) -> list[dict[str, Any]]:
+    new = await parts.acceptor.accept([item for item in read if isinstance(item, Incoming)])
     parts.metrics.accepted(new)
-    parts.metrics.rejected(len(read) - len(good))
     fresh = iter(new)
-    return [
-        {"status": "accepted" if next(fresh) else "duplicate", "messageId": item.message_id}
-        if isinstance(item, Incoming)
-        else item
-        for item in read
-    ]
+    receipts: list[dict[str, Any]] = []
+    for item in read:
+        receipt: dict[str, Any]
+        if isinstance(item, Incoming):
+            status = "accepted" if next(fresh) else "duplicate"
+            receipt = {"status": status, "messageId": item.message_id}
+        else:
+            error, message_id = item
+            receipt = {"status": "rejected", "reason": error.reason}
+            if message_id is not None:
+                receipt["messageId"] = message_id
+            if error.field is not None:
+                receipt["field"] = error.field
+        receipts.append(receipt)
+    return receipts
+
+
+def _note_rejected(parts: Parts, source: str, errors: Sequence[Refused]) -> None:
+    """A stock client does not read receipts: whoever runs this must see what it got wrong."""
+    if errors:
+        parts.metrics.rejected(len(errors))
+        first = errors[0]
+        _log.warning(
+            "events were rejected",
+            source=source,
+            count=len(errors),
+            first=first.reason,
+            field=first.field,
+        )
 
 
 def _json(content: bytes) -> Response:

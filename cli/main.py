@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from cli import health, keys
 from domain.errors import ConfigurationError
 from infra.settings import Settings, load_settings
 
@@ -202,6 +203,10 @@ def version() -> None:
         typer.echo(f"sojourn {metadata.version('sojourn')}")
     except metadata.PackageNotFoundError:  # run from the source tree, not installed
         typer.echo("sojourn (not installed)")
+
+
+app.add_typer(keys.app, name="keys")
+app.command("health")(health.health)
 
 
 if __name__ == "__main__":

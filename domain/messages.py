@@ -134,6 +134,7 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     MISSING_DATA = "template_data_missing"
     ALREADY_SENT = "already_sent_for_objective"
+    NOT_CONFIGURED = "channel_not_configured"
     REJECTED = "rejected_by_provider"
     AMBIGUOUS = "provider_did_not_say"
     JOURNEY_ENDED = "journey_ended"
@@ -144,7 +145,12 @@ class Reason(StrEnum):
     @property
     def curable_elsewhere(self) -> bool:
         """Whether another channel can succeed where this one did not (semantics 20)."""
-        return self in {Reason.NO_ADDRESS, Reason.REJECTED, Reason.MISSING_DATA}
+        return self in {
+            Reason.NO_ADDRESS,
+            Reason.NOT_CONFIGURED,
+            Reason.REJECTED,
+            Reason.MISSING_DATA,
+        }
 
 
 class SendRequest(BaseModel):

@@ -24,8 +24,10 @@ class Gate(Protocol):
         """Decide about one message under the customer's lock, and write it down."""
         ...
 
-    async def skip(self, request: SendRequest, reason: Reason, detail: str) -> None:
-        """Write down that the journey itself decided against sending."""
+    async def skip(
+        self, request: SendRequest, message: Message, reason: Reason, detail: str
+    ) -> None:
+        """Write down that a message is not sent for a reason that is not the gate's."""
         ...
 
     async def complete(

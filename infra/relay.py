@@ -8,9 +8,7 @@ another carries the same numbers, and the enrollment ignores what it has heard (
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from temporalio.client import Client
@@ -21,73 +19,25 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from domain.enrollments import Start
 from domain.events import Envelope
+from infra.database.backlog import LEASE, Backlog, Claim
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import UNREACHABLE, Pool, open_pool
 from infra.settings import Settings
 from infra.temporal import ABSENT, connect
-from infra.watch import Watch
+from infra.watch import Watch, is_gone
 
 _log = structlog.get_logger()
 
 IN_FLIGHT = 12
 """Calls to Temporal at once: beyond 8 to 16 only latency grows."""
 
-_AT_ONCE = 50  # events in one signal: 50 of the largest stay below Temporal's 2 MB a payload
-_LEASE = timedelta(seconds=20)
-_CALL = timedelta(seconds=10)
+_CALL = timedelta(seconds=8)
 _POLL = 0.25
 _LONGEST_PAUSE = 300.0
-
-_CLAIM = """
-with due as (
-    select enrollment_id from backlog where due_at <= now()
-    order by due_at limit $1 for update skip locked),
-claimed as (
-    update backlog b set due_at = now() + $2 from due
-    where b.enrollment_id = due.enrollment_id
-    returning b.enrollment_id, b.relayed, b.attempts)
-select c.relayed, c.attempts, e.id, e.customer_id, e.journey, e.workflow_type, e.workflow_id,
-    e.task_queue, e.key, e.parameters, e.summary, e.state,
-    envelopes(e.id, c.relayed, $3) as events
-from claimed c join enrollment e on e.id = c.enrollment_id
-"""
-
-_DONE = """
-with done as (select * from unnest($1::text[], $2::bigint[]) d (id, number)),
-emptied as (
-    delete from backlog b using done d where b.enrollment_id = d.id and b.last <= d.number)
-update backlog b set relayed = greatest(b.relayed, d.number), due_at = now(), oldest_at = now(),
-    attempts = 0, error = null
-from done d where b.enrollment_id = d.id and b.last > d.number
-"""
-
-_LATER = """
-update backlog set due_at = now() + $2, attempts = attempts + $3, error = $4
-where enrollment_id = $1
-"""
-
-_STARTED = "update enrollment set run_id = $2 where id = $1"
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    enrollment_id: str
-    customer_id: str
-    journey: str
-    workflow_type: str
-    workflow_id: str
-    task_queue: str
-    key: str
-    parameters: dict[str, Any]
-    summary: str
-    live: bool
-    relayed: int
-    attempts: int
-    events: Sequence[Envelope]
 
 
 class Relay:
@@ -97,13 +47,22 @@ class Relay:
         pool: the database with the backlog.
         client: Temporal; may be lazy.
         in_flight: calls to Temporal at once.
+        lease: how long a claim holds, after which another relay may carry the same.
     """
 
-    def __init__(self, pool: Pool, client: Client, in_flight: int = IN_FLIGHT) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        client: Client,
+        *,
+        in_flight: int = IN_FLIGHT,
+        lease: timedelta = LEASE,
+    ) -> None:
         self.pool = pool
         self.client = client
         self._enrollments = PostgresEnrollments(pool)
         self._free = in_flight
+        self._backlog = Backlog(pool, lease)
         self._news = asyncio.Event()
         self._done: list[tuple[str, int]] = []
         self._absent_for = 0.0
@@ -124,6 +83,11 @@ class Relay:
                     _log.warning("PostgreSQL does not answer", error=str(error))
                     await asyncio.sleep(1)
                     continue
+                except Exception:  # noqa: BLE001 - logged
+                    # Whatever it is, events must go on being carried when it is over.
+                    _log.exception("the relay stumbled; will go on")
+                    await asyncio.sleep(1)
+                    continue
                 if self._absent_for:
                     await asyncio.sleep(self._absent_for)
                 elif not more or not self._free:
@@ -136,56 +100,31 @@ class Relay:
             return False
         # While Temporal is absent one call at a time asks whether it is back.
         wanted = 1 if self._absent_for else self._free
-        claims = await self._claim(wanted)
+        claims = await self._backlog.claim(wanted)
         for claim in claims:
             self._free -= 1
             carrying.create_task(self._hand_over(claim))
         return len(claims) == wanted
-
-    async def _claim(self, most: int) -> list[_Claim]:
-        async with self.pool.acquire() as connection, connection.transaction():
-            # A claim that a crash forgets is only claimed again.
-            await connection.execute("set local synchronous_commit = off")
-            rows = await connection.fetch(_CLAIM, most, _LEASE, _AT_ONCE)
-        return [
-            _Claim(
-                enrollment_id=row["id"],
-                customer_id=row["customer_id"],
-                journey=row["journey"],
-                workflow_type=row["workflow_type"],
-                workflow_id=row["workflow_id"],
-                task_queue=row["task_queue"],
-                key=row["key"],
-                parameters=row["parameters"],
-                summary=row["summary"],
-                live=row["state"] == "live",
-                relayed=row["relayed"],
-                attempts=row["attempts"],
-                events=[Envelope(**event) for event in row["events"]],
-            )
-            for row in rows
-        ]
 
     async def _acknowledge(self) -> None:
         if not self._done:
             return
         done, self._done = self._done, []
         try:
-            async with self.pool.acquire() as connection, connection.transaction():
-                await connection.execute("set local synchronous_commit = off")
-                await connection.execute(_DONE, [i for i, _ in done], [n for _, n in done])
-        except UNREACHABLE:
+            held = await self._backlog.done(done)
+        except Exception:
             self._done = done + self._done
             raise
+        self._done = held + self._done
 
-    async def _hand_over(self, claim: _Claim) -> None:
+    async def _hand_over(self, claim: Claim) -> None:
         try:
             number = await self._deliver(claim) if claim.live else _ALL
             self._done.append((claim.enrollment_id, number))
             self._absent_for = 0.0
-        except RPCError as error:
-            if error.status in ABSENT:
-                await self._temporal_is_absent(claim, error)
+        except (RPCError, RuntimeError) as error:
+            if _is_absent(error):
+                await self._temporal_is_absent(claim, str(error))
             else:
                 await self._later(claim, error)
         except UNREACHABLE as error:
@@ -196,7 +135,7 @@ class Relay:
             self._free += 1
             self._news.set()
 
-    async def _deliver(self, claim: _Claim) -> int:
+    async def _deliver(self, claim: Claim) -> int:
         """Start or signal. Returns the last number carried."""
         events = claim.events
         if not events:
@@ -211,7 +150,7 @@ class Relay:
             return events[-1].number
         return 1
 
-    async def _start(self, claim: _Claim) -> bool:
+    async def _start(self, claim: Claim) -> bool:
         start = Start(
             enrollment_id=claim.enrollment_id,
             customer_id=claim.customer_id,
@@ -232,12 +171,12 @@ class Relay:
                 rpc_timeout=_CALL,
             )
         except WorkflowAlreadyStartedError as started:
-            await self.pool.execute(_STARTED, claim.enrollment_id, started.run_id)
+            await self._backlog.started(claim.enrollment_id, started.run_id)
             return False
-        await self.pool.execute(_STARTED, claim.enrollment_id, handle.result_run_id)
+        await self._backlog.started(claim.enrollment_id, handle.result_run_id)
         return True
 
-    async def _signal(self, claim: _Claim, events: Sequence[Envelope]) -> None:
+    async def _signal(self, claim: Claim, events: Sequence[Envelope]) -> None:
         names = {event.name for event in events}
         name = names.pop() if len(names) == 1 else "events"
         try:
@@ -245,7 +184,7 @@ class Relay:
                 name, list(events), rpc_timeout=_CALL
             )
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if not is_gone(error):
                 raise
             # Closed or deleted. If it ended by its own decision it had heard everything.
             if await self._enrollments.ended_outside(
@@ -253,16 +192,14 @@ class Relay:
             ):
                 _log.warning("a journey was ended from outside", workflow_id=claim.workflow_id)
 
-    async def _temporal_is_absent(self, claim: _Claim, error: RPCError) -> None:
+    async def _temporal_is_absent(self, claim: Claim, error: str) -> None:
         if not self._absent_for:
-            _log.warning("Temporal does not answer; events are kept", error=error.message)
+            _log.warning("Temporal does not answer; events are kept", error=error)
         self._absent_for = min(max(self._absent_for * 2, 0.25), 2)
-        with contextlib.suppress(*UNREACHABLE):
-            await self.pool.execute(
-                _LATER, claim.enrollment_id, timedelta(0), 0, f"Temporal: {error.message}"[:500]
-            )
+        with contextlib.suppress(Exception):  # else the lease expires
+            await self._backlog.later(claim.enrollment_id, f"Temporal: {error}")
 
-    async def _later(self, claim: _Claim, error: Exception) -> None:
+    async def _later(self, claim: Claim, error: Exception) -> None:
         pause = min(2.0**claim.attempts, _LONGEST_PAUSE)
         _log.warning(
             "an event could not be handed over; will try again",
@@ -270,10 +207,17 @@ class Relay:
             pause_seconds=pause,
             error=str(error),
         )
-        with contextlib.suppress(*UNREACHABLE):
-            await self.pool.execute(
-                _LATER, claim.enrollment_id, timedelta(seconds=pause), 1, str(error)[:500]
+        with contextlib.suppress(Exception):  # else the lease expires
+            await self._backlog.later(
+                claim.enrollment_id, str(error), pause=timedelta(seconds=pause), attempts=1
             )
+
+
+def _is_absent(error: RPCError | RuntimeError) -> bool:
+    if isinstance(error, RPCError):
+        return error.status in ABSENT
+    # What a lazy client raises when its first call finds nobody.
+    return "Failed client connect" in str(error)
 
 
 _ALL = 2**62
@@ -283,7 +227,7 @@ _CUSTOMER, _JOURNEY, _STATE = (
 )
 
 
-def _search_attributes(claim: _Claim) -> TypedSearchAttributes:
+def _search_attributes(claim: Claim) -> TypedSearchAttributes:
     return TypedSearchAttributes(
         [
             SearchAttributePair(_CUSTOMER, claim.customer_id),

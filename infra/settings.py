@@ -47,7 +47,9 @@ class Settings(BaseSettings):
         "Sojourn <hello@sojourn.localhost>", description="The sender of our e-mail."
     )
     push_url: str | None = Field(
-        None, description="The push provider's base URL (FCM v1's shape). Unset: the simulator."
+        None,
+        description="The push provider's base URL (FCM v1's shape). Unset: no push; `make dev` "
+        "sets it to its simulator.",
     )
     push_project: str = Field("sojourn-dev", description="The push provider's project.")
     push_token: SecretStr | None = Field(None, description="Bearer token of the push provider.")

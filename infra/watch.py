@@ -8,6 +8,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -45,6 +46,18 @@ _GONE = {
 }
 
 
+def is_gone(error: RPCError) -> bool:
+    """Whether Temporal says that there is no such workflow, or that it is closed.
+
+    That there is no such namespace is also "not found", and says nothing of the workflow.
+    """
+    if error.status is not RPCStatusCode.NOT_FOUND:
+        return False
+    return not any(
+        detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details
+    )
+
+
 class Watch:
     """Looks after live enrollments."""
 
@@ -59,8 +72,10 @@ class Watch:
         while True:
             try:
                 await self.look()
-            except (RPCError, *UNREACHABLE) as error:  # type: ignore[misc]
+            except (RPCError, RuntimeError, *UNREACHABLE) as error:  # type: ignore[misc]
                 _log.debug("could not look after enrollments", error=str(error))
+            except Exception:  # noqa: BLE001 - logged; it must not end the relay beside it
+                _log.exception("could not look after enrollments")
             await asyncio.sleep(_EVERY)
 
     async def look(self) -> int:
@@ -88,7 +103,7 @@ class Watch:
                 rpc_timeout=_CALL
             )
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if not is_gone(error):
                 raise
             reason: str | None = "its workflow was deleted in Temporal"
         else:

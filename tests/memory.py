@@ -142,10 +142,15 @@ class MemoryStore:
                 pass
         return judgement
 
-    async def skip(self, request: SendRequest, reason: Reason, detail: str) -> None:
+    async def skip(
+        self, request: SendRequest, message: Message, reason: Reason, detail: str
+    ) -> None:
         """As `Gate.skip`."""
         person = self.people[request.customer_id]
-        self._write(person, request, request.messages[0], Verdict.SUPPRESSED, reason, detail)
+        row = person.ledger.get(request.key(message))
+        final = {Verdict.SENT, Verdict.UNKNOWN, Verdict.REJECTED}
+        if row is None or row.verdict not in final:
+            self._write(person, request, message, Verdict.SUPPRESSED, reason, detail)
 
     async def complete(
         self,

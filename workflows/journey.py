@@ -169,12 +169,12 @@ class Journey(ABC, Generic[E, P]):
 
         taken = found()
         if taken is None and timeout > timedelta(0):
-            self.now_at(f"Waiting for {event.name}, {wording.duration(timeout)}", timeout)
+            self.now_at(f"Waiting for {event.name}", timeout)
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: found() is not None,
                     timeout=timeout,
-                    timeout_summary=f"no {event.name} for {wording.duration(timeout)}",
+                    timeout_summary=f"waiting for {event.name}, {wording.duration(timeout)} at most",
                 )
             taken = found()
         if taken is None:

@@ -1,4 +1,4 @@
-"""A child process: started in a session of its own, listened to, ended."""
+"""A child process: started in a process group of its own, listened to, ended."""
 
 import asyncio
 import contextlib

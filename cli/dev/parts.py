@@ -51,6 +51,7 @@ def environment(
     env["SOJOURN_WEBHOOKS"] = json.dumps(
         settings.webhooks or {"care": f"{settings.mailbox_url}/webhooks/care"}
     )
+    env["SOJOURN_PUSH_URL"] = settings.push_url or settings.mailbox_url
     env["SOJOURN_JOURNEY_PARAMETERS"] = json.dumps(settings.journey_parameters)
     env["SOJOURN_LOG_LEVEL"] = settings.log_level
     env["PYTHONUNBUFFERED"] = "1"

@@ -231,6 +231,8 @@ class Postgres:
         """Remove the socket's own directory, if it has one."""
         if self._socket_dir != self.cluster:
             with contextlib.suppress(OSError):
+                for left in self._socket_dir.glob(".s.PGSQL.*"):  # by a server that was killed
+                    left.unlink()
                 self._socket_dir.rmdir()
 
 

@@ -84,6 +84,7 @@ class Supervisor:
                 )
                 self._postgres.check_version()
             try:
+                self._watch(self._end_with_terminal())
                 self._watch(self._work())
                 return await self._end
             finally:
@@ -99,6 +100,10 @@ class Supervisor:
         else:
             self._terminal.say("sojourn", "ending")
             self._end.set_result(0)
+
+    async def _end_with_terminal(self) -> None:
+        await self._terminal.gone()
+        self._finish(0)
 
     def _watch(self, work: Awaitable[None]) -> None:
         """Run in the background; what goes wrong there ends everything."""

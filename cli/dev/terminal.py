@@ -1,7 +1,9 @@
 """What the supervisor says on the terminal."""
 
+import asyncio
 import contextlib
 import re
+import select
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ import psutil
 from infra.logs import colours_wanted
 
 _CODES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "part": "36"}
+_HANGUP_EVERY = 1.0
 _OWN_STAMP = re.compile(r"^(\x1b\[[0-9;]*m)*\d\d:\d\d:\d\d")
 
 
@@ -24,6 +27,20 @@ class Terminal:
     def seconds(self) -> float:
         """Seconds since this process began, its imports included."""
         return float(time.time() - self._started)
+
+    async def gone(self) -> None:
+        """Wait until the terminal that we were started in hangs up; for ever without one.
+
+        The hangup's signal goes to the first process of the terminal alone, and where that is
+        `make` (`ssh -t host make dev`) it waits for us instead of passing it on.
+        """
+        poll = select.poll()
+        if sys.stdin is not None and sys.stdin.isatty():
+            poll.register(sys.stdin.fileno(), 0)
+        while True:
+            if poll.poll(0):
+                return
+            await asyncio.sleep(_HANGUP_EVERY)
 
     def paint(self, style: str, text: str) -> str:
         """`text` in a colour, where the terminal shows colours."""

@@ -57,13 +57,11 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
             password=_secret(settings.smtp_password),
             starttls=settings.smtp_starttls,
         ),
-        PushChannel(
-            settings.push_url or settings.mailbox_url,
-            settings.push_project,
-            token=_secret(settings.push_token),
-        ),
         WebhookChannel(),
     ]
+    if settings.push_url is not None:
+        token = _secret(settings.push_token)
+        channels.append(PushChannel(settings.push_url, settings.push_project, token=token))
     return {channel.name: channel for channel in channels}
 
 

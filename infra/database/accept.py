@@ -12,14 +12,27 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import orjson
 
 from domain.enrollments import Entry, key_in_id
 from domain.errors import Unavailable
 from infra.database.pool import UNREACHABLE, Pool
 
-_ACCEPT = "select accepted, routed from accept($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+# JSON travels as text: the driver would encode arrays of jsonb element by element in Python.
+_ACCEPT = """
+select accepted, routed from accept($1, $2, $3, $4, $5, $6, $7, $8,
+    $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::jsonb[])
+"""
 _MOST = 2_000
 _TRIES = 5
+
+# The disk is full, an operator stops it, a failover has made it read-only: not the event's fault.
+_TRY_LATER = (
+    *UNREACHABLE,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +128,7 @@ class Acceptor:
             self._idle += 1
 
     def _take(self) -> list[_Request]:
-        group, size = [self._waiting.popleft()], 0
+        group = [self._waiting.popleft()]
         size = len(group[0].items)
         while self._waiting and size + len(self._waiting[0].items) <= _MOST:
             size += len(self._waiting[0].items)
@@ -154,7 +167,7 @@ class Acceptor:
             [i.received_at for i in items],
             [i.properties for i in items],
             [i.context for i in items],
-            [i.effects for i in items],
+            [None if i.effects is None else orjson.dumps(i.effects).decode() for i in items],
         )
         for remaining in reversed(range(_TRIES)):
             try:
@@ -164,7 +177,7 @@ class Acceptor:
                 # Two groups held what the other wanted; the database chose this one to yield.
                 if not remaining:
                     raise
-            except UNREACHABLE as error:
+            except _TRY_LATER as error:
                 raise Unavailable("PostgreSQL does not answer") from error
         new = [False] * len(items)
         for ordinal in row["accepted"]:

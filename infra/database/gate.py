@@ -57,6 +57,7 @@ on conflict (key) do update set
     -- The story of a message that is asked for again and again keeps its end.
     decisions = case when jsonb_array_length(m.decisions) < 50
         then m.decisions else m.decisions - 1 end || excluded.decisions
+where m.verdict not in ('sent', 'unknown', 'rejected')  -- what a provider has said stays said
 returning id
 """
 
@@ -105,13 +106,13 @@ class PostgresGate:
                     pass  # an earlier answer, already in the ledger
             return judgement
 
-    async def skip(self, request: SendRequest, reason: Reason, detail: str) -> None:
-        """Write down that the journey itself decided against sending."""
+    async def skip(
+        self, request: SendRequest, message: Message, reason: Reason, detail: str
+    ) -> None:
+        """Write down that a message is not sent for a reason that is not the gate's."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(_LOCK, request.customer_id)
-            await self._write(
-                connection, request, request.messages[0], Verdict.SUPPRESSED, reason, detail
-            )
+            await self._write(connection, request, message, Verdict.SUPPRESSED, reason, detail)
 
     async def complete(
         self,

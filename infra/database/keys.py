@@ -5,12 +5,15 @@ import secrets
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
+from domain.errors import Refused
 from infra.database.pool import UNREACHABLE, Pool, open_pool
 
 SCOPES = ("write", "read", "operate", "administer")
 """What a key may allow: post events; read customers; steer journeys; manage keys."""
 
+_LONGEST_SOURCE = 100
 _FRESH = 5.0
 _REMEMBERED = 10_000
 
@@ -79,7 +82,11 @@ async def create_key(
 
     Returns:
         The key, which is nowhere else to be found.
+
+    Raises:
+        Refused: there is no such scope, or the source's name will not do.
     """
+    _check(source, scopes)
     key = key or "sk_" + secrets.token_urlsafe(24)
     async with pool.acquire() as connection, connection.transaction():
         source_id = await connection.fetchval(
@@ -96,6 +103,80 @@ async def create_key(
             key[:6] + "…",
         )
     return key
+
+
+def _check(source: str, scopes: Collection[str]) -> None:
+    if not source or len(source) > _LONGEST_SOURCE or not source.isprintable():
+        raise Refused(
+            f"a source is named by 1 to {_LONGEST_SOURCE} printable characters", field="source"
+        )
+    if not scopes:
+        raise Refused(f"a key needs a scope: {', '.join(SCOPES)}", field="scope")
+    if unknown := sorted(set(scopes) - set(SCOPES)):
+        raise Refused(f"no scope {unknown[0]!r}: there are {', '.join(SCOPES)}", field="scope")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """What is kept of a key.
+
+    Attributes:
+        digest: of the key, hexadecimal.
+        hint: how the key begins.
+    """
+
+    source: str
+    scopes: tuple[str, ...]
+    hint: str
+    digest: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+_ROWS = """
+select s.name as source, k.scopes, k.hint, encode(k.digest, 'hex') as digest,
+    k.created_at, k.revoked_at
+from api_key k join source s on s.id = k.source_id
+"""
+
+
+async def list_keys(pool: Pool) -> list[KeyRow]:
+    """Every key there is or was, oldest first."""
+    rows = await pool.fetch(_ROWS + "order by k.created_at, k.digest")
+    return [KeyRow(**{**row, "scopes": tuple(row["scopes"])}) for row in rows]
+
+
+async def revoke_key(pool: Pool, name: str) -> KeyRow:
+    """Revoke one key. It is refused by every process within the time an answer is remembered.
+
+    Args:
+        pool: the database.
+        name: the key's hint, or the beginning of its digest in hexadecimal.
+
+    Raises:
+        Refused: no key, or more than one, goes by that name, or it is revoked already.
+    """
+    wanted = name.strip().removesuffix("…").removesuffix("...")
+    if not wanted:
+        raise Refused("name a key by its hint or by the beginning of its digest", field="key")
+    found = [
+        row
+        for row in await list_keys(pool)
+        if row.hint.removesuffix("…") == wanted or row.digest.startswith(wanted.lower())
+    ]
+    live = [row for row in found if row.revoked_at is None]
+    if len(live) > 1:
+        these = ", ".join(f"{row.digest[:12]} of {row.source}" for row in live)
+        raise Refused(f"{len(live)} keys go by {name!r}: {these}", field="key")
+    if not live and found:
+        raise Refused(f"the key {name!r} was revoked {found[-1].revoked_at:%Y-%m-%d}", field="key")
+    if not live:
+        raise Refused(f"no key goes by {name!r}: `sojourn keys list` shows them", field="key")
+    await pool.execute(
+        "update api_key set revoked_at = now() where digest = $1 and revoked_at is null",
+        bytes.fromhex(live[0].digest),
+    )
+    return live[0]
 
 
 async def ensure_development_key(database_url: str) -> None:

@@ -35,6 +35,10 @@ async def _prepare(connection: Any) -> None:
     )
 
 
+async def _keep(_: Any) -> None:
+    """Nothing to reset: we set nothing beyond a transaction, and asking costs a round trip."""
+
+
 async def open_pool(database_url: str, size: int = 10) -> Pool:
     """Open connections to the database.
 
@@ -46,7 +50,12 @@ async def open_pool(database_url: str, size: int = 10) -> Pool:
     """
     try:
         return await asyncpg.create_pool(
-            database_url, min_size=1, max_size=size, init=_prepare, command_timeout=30
+            database_url,
+            min_size=1,
+            max_size=size,
+            init=_prepare,
+            reset=_keep,
+            command_timeout=30,
         )
     except UNREACHABLE as error:
         raise Unavailable(f"PostgreSQL does not answer: {error}") from error

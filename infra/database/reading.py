@@ -41,12 +41,35 @@ class CustomerRecord:
 
 @dataclass(frozen=True, slots=True)
 class TimelineItem:
-    """One thing that happened, of any kind."""
+    """One thing that happened, of any kind; `id` tells it from others of its kind."""
 
     at: datetime
     kind: Literal["event", "message", "enrollment", "refusal"]
+    id: int | str
     summary: str
     details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a timeline: before a moment, but for some things at that very moment.
+
+    A batch's events are all received at one moment, so a moment alone is no place.
+
+    Attributes:
+        past: how many things at that moment lie before the place; zero: all of them.
+    """
+
+    at: datetime
+    past: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePage:
+    """A part of a timeline, newest first, and where the rest begins, if there is one."""
+
+    items: Sequence[TimelineItem]
+    next: Place | None
 
 
 class Reading:
@@ -107,19 +130,23 @@ class Reading:
             )
             return (await session.exec(query)).all()
 
-    async def timeline(
-        self, customer_id: str, before: datetime | None, limit: int
-    ) -> list[TimelineItem]:
-        """What happened to a customer before a moment, newest first."""
+    async def timeline(self, customer_id: str, before: Place | None, limit: int) -> TimelinePage:
+        """What happened to a customer before a place, newest first."""
+        past = before.past if before is not None else 0
+        most = limit + past
         async with AsyncSession(self._engine) as session:
             items = [
-                *await _events(session, customer_id, before, limit),
-                *await _messages(session, customer_id, before, limit),
-                *await _enrollments(session, customer_id, before, limit),
-                *await _refusals(session, customer_id, before, limit),
+                *await _events(session, customer_id, before, most),
+                *await _messages(session, customer_id, before, most),
+                *await _enrollments(session, customer_id, before, most),
+                *await _refusals(session, customer_id, before, most),
             ]
-        items.sort(key=lambda item: item.at, reverse=True)
-        return items[:limit]
+        items.sort(key=lambda item: (item.at, item.kind, item.id), reverse=True)
+        page = items[past : past + limit]
+        if len(page) < limit:
+            return TimelinePage(page, None)
+        at = page[-1].at
+        return TimelinePage(page, Place(at, sum(item.at == at for item in items[: past + limit])))
 
 
 async def _record(session: AsyncSession, customer_id: str) -> CustomerRecord | None:
@@ -142,24 +169,27 @@ async def _record(session: AsyncSession, customer_id: str) -> CustomerRecord | N
     )
 
 
-def _earlier(column: Any, before: datetime | None) -> list[ColumnElement[bool]]:
-    return [] if before is None else [column < before]
+def _earlier(column: Any, before: Place | None) -> list[ColumnElement[bool]]:
+    if before is None:
+        return []
+    return [column <= before.at if before.past else column < before.at]
 
 
 async def _events(
-    session: AsyncSession, customer_id: str, before: datetime | None, limit: int
+    session: AsyncSession, customer_id: str, before: Place | None, limit: int
 ) -> list[TimelineItem]:
     query = (
         select(EventRow, Source.name)
         .join(Source, col(Source.id) == col(EventRow.source_id))
         .where(col(EventRow.customer_id) == customer_id, *_earlier(EventRow.received_at, before))
-        .order_by(col(EventRow.id).desc())
+        .order_by(col(EventRow.received_at).desc(), col(EventRow.id).desc())
         .limit(limit)
     )
     return [
         TimelineItem(
             at=event.received_at,
             kind="event",
+            id=event.id,
             summary=event.name,
             details={
                 "type": event.type,
@@ -174,18 +204,19 @@ async def _events(
 
 
 async def _messages(
-    session: AsyncSession, customer_id: str, before: datetime | None, limit: int
+    session: AsyncSession, customer_id: str, before: Place | None, limit: int
 ) -> list[TimelineItem]:
     query = (
         select(MessageRow)
         .where(col(MessageRow.customer_id) == customer_id, *_earlier(MessageRow.decided_at, before))
-        .order_by(col(MessageRow.decided_at).desc())
+        .order_by(col(MessageRow.decided_at).desc(), col(MessageRow.id).desc())
         .limit(limit)
     )
     return [
         TimelineItem(
             at=message.decided_at,
             kind="message",
+            id=message.id,
             summary=f"{message.step} by {message.channel}: {message.verdict}",
             details={
                 "id": message.id,
@@ -200,7 +231,7 @@ async def _messages(
 
 
 async def _enrollments(
-    session: AsyncSession, customer_id: str, before: datetime | None, limit: int
+    session: AsyncSession, customer_id: str, before: Place | None, limit: int
 ) -> list[TimelineItem]:
     items: list[TimelineItem] = []
     for column, verb in ((EnrollmentRow.created_at, "entered"), (EnrollmentRow.ended_at, "left")):
@@ -211,7 +242,7 @@ async def _enrollments(
                 col(column).is_not(None),
                 *_earlier(column, before),
             )
-            .order_by(col(column).desc())
+            .order_by(col(column).desc(), col(EnrollmentRow.id).desc())
             .limit(limit)
         )
         for row in await session.exec(query):
@@ -220,23 +251,24 @@ async def _enrollments(
             details = {"id": row.id, "key": row.key or None, "workflow_id": row.workflow_id}
             if verb == "left":
                 details |= {"outcome": row.outcome, "reason": row.outcome_reason}
-            items.append(TimelineItem(at, "enrollment", f"{verb} {row.journey}", details))
+            items.append(TimelineItem(at, "enrollment", row.id, f"{verb} {row.journey}", details))
     return items
 
 
 async def _refusals(
-    session: AsyncSession, customer_id: str, before: datetime | None, limit: int
+    session: AsyncSession, customer_id: str, before: Place | None, limit: int
 ) -> list[TimelineItem]:
     query = (
         select(RefusalRow)
         .where(col(RefusalRow.customer_id) == customer_id, *_earlier(RefusalRow.created_at, before))
-        .order_by(col(RefusalRow.id).desc())
+        .order_by(col(RefusalRow.created_at).desc(), col(RefusalRow.id).desc())
         .limit(limit)
     )
     return [
         TimelineItem(
             at=row.created_at,
             kind="refusal",
+            id=row.id,
             summary=f"did not enter {row.journey}: {row.reason}",
             details={"key": row.key or None, "message_id": row.message_id},
         )

@@ -160,7 +160,7 @@ class EventRow(SQLModel, table=True):
     """
 
     __tablename__ = "event"
-    __table_args__ = (Index(None, "customer_id", "id"),)
+    __table_args__ = (Index(None, "customer_id", "received_at"),)
 
     source_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     message_id: str = _text(key=True)
@@ -225,7 +225,7 @@ class RefusalRow(SQLModel, table=True):
     """An entry refused, and why."""
 
     __tablename__ = "refusal"
-    __table_args__ = (Index(None, "customer_id", "id"),)
+    __table_args__ = (Index(None, "customer_id", "created_at"),)
 
     id: int = Field(sa_column=Column(BigInteger, Counter(always=True), primary_key=True))
     customer_id: str = _reference("customer.id")

@@ -24,52 +24,61 @@ $$;
 
 -- Make or complete the customer behind a user id, an anonymous id, or both.
 -- An anonymous customer whom nobody has named yet takes the name; two customers who are
--- both known stay two.
+-- both known stay two. Each identity is claimed by inserting it, the anonymous one first,
+-- so that a page view and a login at the same moment still become one customer.
 create function identify(p_user text, p_anonymous text) returns void language plpgsql as $$
 declare
+    v_user text;
     v_anonymous text;
-    v_customer text;
-    v_is_new boolean;
+    v_new text;  -- the customer that this call makes, if it makes one
 begin
+    select customer_id into v_user from identity where kind = 'user_id' and value = p_user;
     select customer_id into v_anonymous from identity
         where kind = 'anonymous_id' and value = p_anonymous;
-    if p_user is not null then
-        select customer_id into v_customer from identity where kind = 'user_id' and value = p_user;
-        if v_customer is null then
-            if v_anonymous is not null then
-                -- The lock: two users must not both adopt the same anonymous customer.
-                perform 1 from customer where id = v_anonymous for no key update;
-                if not exists (
-                    select 1 from identity where customer_id = v_anonymous and kind = 'user_id'
-                ) then
-                    v_customer := v_anonymous;
-                end if;
-            end if;
-            v_is_new := v_customer is null;
-            v_customer := coalesce(v_customer, new_id('cus'));
-            insert into identity (kind, value, customer_id) values ('user_id', p_user, v_customer)
-                on conflict do nothing;
-            if not found then  -- somebody else was faster
-                select customer_id into strict v_customer from identity
-                    where kind = 'user_id' and value = p_user;
-            elsif v_is_new then
-                insert into customer (id) values (v_customer);
-            end if;
+    if p_anonymous is not null and v_anonymous is null then
+        if v_user is null then
+            v_new := new_id('cus');
+        end if;
+        v_anonymous := coalesce(v_user, v_new);
+        insert into identity (kind, value, customer_id)
+            values ('anonymous_id', p_anonymous, v_anonymous) on conflict do nothing;
+        if not found then  -- somebody else was faster
+            v_new := null;
+            select customer_id into strict v_anonymous from identity
+                where kind = 'anonymous_id' and value = p_anonymous;
         end if;
     end if;
-    if p_anonymous is not null and v_anonymous is null then
-        v_is_new := v_customer is null;
-        v_customer := coalesce(v_customer, new_id('cus'));
-        insert into identity (kind, value, customer_id)
-            values ('anonymous_id', p_anonymous, v_customer) on conflict do nothing;
-        if found and v_is_new then
-            insert into customer (id) values (v_customer);
+    if p_user is not null and v_user is null then
+        if v_new is null and v_anonymous is not null then
+            -- The lock: two users must not both adopt the same anonymous customer.
+            perform 1 from customer where id = v_anonymous for no key update;
+            if not exists (
+                select 1 from identity where customer_id = v_anonymous and kind = 'user_id'
+            ) then
+                v_user := v_anonymous;
+            end if;
         end if;
+        if v_user is null then
+            v_new := coalesce(v_new, new_id('cus'));
+            v_user := v_new;
+        end if;
+        insert into identity (kind, value, customer_id) values ('user_id', p_user, v_user)
+            on conflict do nothing;
+        if not found then  -- somebody else was faster
+            select customer_id into strict v_user from identity
+                where kind = 'user_id' and value = p_user;
+            update identity set customer_id = v_user
+                where kind = 'anonymous_id' and value = p_anonymous and customer_id = v_new;
+            v_new := null;
+        end if;
+    end if;
+    if v_new is not null then
+        insert into customer (id) values (v_new);
     end if;
 end $$;
 
 -- Something that holds opens or closes. A close closes whatever the order; an open counts
--- unless a close at or after it is known. A close that came first also swallows an open
+-- unless a later close is known. A close that came first also swallows an open
 -- whose time is up to five minutes later: senders' clocks differ, and the open may carry
 -- no time of its own but that of its late arrival.
 create function mark_hold(p_customer text, p_hold jsonb, p_at timestamptz)
@@ -84,13 +93,14 @@ returns void language sql volatile as $$
         closed_at = case
             when excluded.closed_at is not null then greatest(h.closed_at, excluded.closed_at)
             when h.closed_at is null then null
-            when excluded.opened_at <= h.closed_at
-                + case when h.opened_at is null then interval '5 minutes' else interval '0' end
+            when h.opened_at is null and excluded.opened_at <= h.closed_at + interval '5 minutes'
                 then h.closed_at
+            when excluded.opened_at < h.closed_at then h.closed_at
         end
 $$;
 
--- What an identify call says of its customer. A trait set to null is forgotten.
+-- What an identify call says of its customer. A trait set to null is forgotten, and with it
+-- what was read from it: an address, the time zone, the locale.
 create function tell_traits(p_customer text, p_effects jsonb) returns void language plpgsql as $$
 begin
     delete from trait where customer_id = p_customer and name in (
@@ -107,8 +117,9 @@ begin
         on conflict (customer_id, channel, value) do update
             set updated_at = excluded.updated_at, dead_since = null;
     update customer set
-        time_zone = coalesce(p_effects ->> 'time_zone', time_zone),
-        locale = coalesce(p_effects ->> 'locale', locale)
+        time_zone = case when p_effects ? 'time_zone' then p_effects ->> 'time_zone'
+            else time_zone end,
+        locale = case when p_effects ? 'locale' then p_effects ->> 'locale' else locale end
         where id = p_customer and (p_effects ? 'time_zone' or p_effects ? 'locale');
 end $$;
 
@@ -121,6 +132,7 @@ declare
     v_ordinal int;
     v_id text;
     v_refusal text;
+    v_pause interval := (p_entry ->> 'pause')::interval;
 begin
     select state, ended_at, ordinal into v_before from enrollment
         where customer_id = p_customer and journey = p_entry ->> 'journey' and key = v_key
@@ -130,8 +142,9 @@ begin
         v_refusal := 'already enrolled';
     elsif v_before.ordinal is not null and not (p_entry ->> 're_entry')::boolean then
         v_refusal := 'this journey is entered only once';
-    elsif v_before.ended_at > now() - (p_entry ->> 'pause')::interval then
-        v_refusal := 'too soon after the exit: the pause is ' || (p_entry ->> 'pause');
+    -- Not now(), the time at which this transaction began: it may have waited for the exit.
+    elsif v_pause > interval '0' and v_before.ended_at > clock_timestamp() - v_pause then
+        v_refusal := 'too soon after the exit: the pause is ' || v_pause;
     end if;
     if v_refusal is not null then
         insert into refusal (customer_id, journey, key, reason, source_id, message_id)
@@ -194,14 +207,21 @@ declare
 begin
     routed := false;
     for r in
-        select distinct u.user_id, u.anonymous_id
-        from unnest(p_user, p_anonymous) u (user_id, anonymous_id)
-        where (u.user_id is not null and not exists (
-                select 1 from identity i where i.kind = 'user_id' and i.value = u.user_id))
-           or (u.anonymous_id is not null and not exists (
-                select 1 from identity i
-                where i.kind = 'anonymous_id' and i.value = u.anonymous_id))
-        order by 1, 2  -- one order, so that two transactions cannot wait for each other
+        select p.user_id, case when p.is_first then p.anonymous_id end as anonymous_id
+        from (
+            select u.user_id, u.anonymous_id,
+                -- Of two users on one device the first to come has been the anonymous one.
+                row_number() over (
+                    partition by u.anonymous_id order by u.user_id is null, min(u.o)) = 1
+                    as is_first
+            from unnest(p_user, p_anonymous) with ordinality u (user_id, anonymous_id, o)
+            where (u.user_id is not null and not exists (
+                    select 1 from identity i where i.kind = 'user_id' and i.value = u.user_id))
+               or (u.anonymous_id is not null and not exists (
+                    select 1 from identity i
+                    where i.kind = 'anonymous_id' and i.value = u.anonymous_id))
+            group by u.user_id, u.anonymous_id) p
+        order by 1, 2  -- one order, so that two transactions rarely wait for each other
     loop
         perform identify(r.user_id, r.anonymous_id);
     end loop;
@@ -217,8 +237,9 @@ begin
     -- Only where somebody may hear it is the order of acknowledgement worth a lock.
     v_lock := array(
         select distinct x.customer
-        from unnest(v_customer, p_name, p_effects) x (customer, name, effects)
-        where x.effects is not null or exists (select 1 from heard_name h where h.name = x.name));
+        from unnest(v_customer, p_type, p_name, p_effects) x (customer, type, name, effects)
+        where x.effects is not null or (
+            x.type = 'track' and exists (select 1 from heard_name h where h.name = x.name)));
     if cardinality(v_lock) > 0 then
         perform 1 from customer where id = any (v_lock) order by id for no key update;
     end if;
@@ -245,8 +266,8 @@ begin
     if cardinality(v_lock) > 0 then
         for r in
             select x.*
-            from unnest(p_source, p_message, v_customer, p_name, p_occurred, p_effects)
-                with ordinality x (source, message, customer, name, occurred, effects, o)
+            from unnest(p_source, p_message, v_customer, p_type, p_name, p_occurred, p_effects)
+                with ordinality x (source, message, customer, type, name, occurred, effects, o)
             where x.o = any (accepted) and x.customer = any (v_lock)
             order by x.o
         loop
@@ -256,7 +277,8 @@ begin
             if r.effects ? 'hold' then
                 perform mark_hold(r.customer, r.effects -> 'hold', r.occurred);
             end if;
-            if route(r.customer, r.name, r.source, r.message) > 0 then
+            -- A page may be named like an event; only what was tracked has happened.
+            if r.type = 'track' and route(r.customer, r.name, r.source, r.message) > 0 then
                 routed := true;
             end if;
             if r.effects ? 'entries' then

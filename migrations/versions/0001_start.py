@@ -69,7 +69,12 @@ def upgrade() -> None:
         sa.Column("context", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("source_id", "message_id", name=op.f("pk_event")),
     )
-    op.create_index(op.f("ix_event_customer_id_id"), "event", ["customer_id", "id"], unique=False)
+    op.create_index(
+        op.f("ix_event_customer_id_received_at"),
+        "event",
+        ["customer_id", "received_at"],
+        unique=False,
+    )
     op.create_table(
         "heard_name",
         sa.Column("name", sa.Text(), nullable=False),
@@ -296,7 +301,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refusal")),
     )
     op.create_index(
-        op.f("ix_refusal_customer_id_id"), "refusal", ["customer_id", "id"], unique=False
+        op.f("ix_refusal_customer_id_created_at"),
+        "refusal",
+        ["customer_id", "created_at"],
+        unique=False,
     )
     op.create_table(
         "trait",

@@ -1,4 +1,4 @@
-"""Journeys on the real server and the real store, steered or broken from outside (semantics 16, 17)."""
+"""Journeys on the real server and store, steered or broken from outside (semantics 16, 17)."""
 
 import asyncio
 import contextlib

@@ -183,8 +183,16 @@ async def test_after_the_end_nothing_is_sent_and_what_was_parked_says_why(world:
 
 
 async def test_the_journeys_own_no_is_written_down(world: World) -> None:
-    await world.gate.skip(ask(world), Reason.NO_LONGER_RELEVANT, "too old")
+    await world.gate.skip(ask(world), by_push(), Reason.NO_LONGER_RELEVANT, "too old")
     assert await world.verdicts() == [("suppressed", "no_longer_relevant")]
+
+
+async def test_what_was_sent_is_not_unsaid_by_a_later_no(world: World) -> None:
+    go = await world.gate.decide(ask(world), by_push())
+    assert isinstance(go, Go)
+    await world.gate.complete(go.message_id, Verdict.SENT, Reason.SENT)
+    await world.gate.skip(ask(world), by_push(), Reason.NO_LONGER_RELEVANT, "after a reset")
+    assert await world.verdicts() == [("sent", "accepted_by_provider")]
 
 
 async def test_g5_fifty_triggers_at_once_never_exceed_the_cap(real: PostgresWorld) -> None:

@@ -134,8 +134,9 @@ def test_an_event_without_an_id_gets_one_of_its_own() -> None:
 @pytest.mark.parametrize("field", ["userId", "anonymousId", "messageId"])
 def test_ids_may_be_numbers_and_are_stripped(field: str) -> None:
     attribute = {"userId": "user_id", "anonymousId": "anonymous_id", "messageId": "message_id"}
-    assert getattr(read(**{field: 17}), attribute[field]) == "17"
-    assert getattr(read(**{field: " x "}), attribute[field]) == "x"
+    for value, kept in ((17, "17"), (" x ", "x")):
+        item: dict[str, Any] = {field: value}
+        assert getattr(read(**item), attribute[field]) == kept
 
 
 @pytest.mark.parametrize("field", ["userId", "anonymousId", "messageId"])
@@ -253,8 +254,7 @@ def test_anything_at_all_is_either_read_or_refused() -> None:
         kind = random.choice([None, "track", "identify"])
         try:
             event = READER.read(kind, random.choice([item] * 20 + odd), Post(1, NOW))
-        except Refused as error:
-            assert error.reason
+        except Refused:
             outcomes.add("refused")
         else:
             assert orjson.loads(event.properties) is not None

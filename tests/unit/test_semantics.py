@@ -265,3 +265,16 @@ async def test_21_a_service_message_is_repeated_when_in_doubt(stage: Stage) -> N
     play = await stage.play(Receipt, CART)
     assert (await play.ends()).reason == "sent"
     assert play.sent == ["gentle_reminder/email"] * 2
+
+
+async def test_20_send_first_goes_on_where_a_channel_is_not_configured(stage: Stage) -> None:
+    push = stage.channels.pop("push")
+    try:
+        play = await stage.play(OneSend, CART)
+        assert (await play.ends()).reason == "sent False"
+    finally:
+        stage.channels["push"] = push
+    assert play.who.said() == [
+        ("reminder/push", "suppressed", "channel_not_configured"),
+        ("reminder/email", "sent", "accepted_by_provider"),
+    ]

@@ -1,0 +1,395 @@
+"""Who a customer is, and reading back what is known and what became of it."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from infra.database.enrollments import PostgresEnrollments
+from infra.database.keys import create_key
+from infra.database.tables import MessageRow
+from tests.api import Api, running_api
+
+CART = {"cart_id": "c1", "total": 81.5, "currency": "EUR"}
+
+
+@pytest.fixture
+async def api(database_url: str) -> AsyncIterator[Api]:
+    async with running_api(database_url) as running:
+        yield running
+
+
+# Who is who.
+
+
+async def test_traits_are_told_and_the_latest_word_wins(api: Api) -> None:
+    await api.identify({"first_name": "Ada", "plan": {"name": "pro"}, "age": 36})
+    await api.identify({"first_name": "Augusta", "age": None})
+    found = await api.customer(user_id="u1")
+    assert found["traits"] == {"first_name": "Augusta", "plan": {"name": "pro"}}
+
+
+async def test_addresses_time_zone_and_locale_are_read_from_traits(api: Api) -> None:
+    await api.identify(
+        {
+            "email": "a@example.com",
+            "phone": "+491",
+            "push_token": "t",
+            "timezone": "Europe/Berlin",
+            "locale": "de-DE",
+        }
+    )
+    found = await api.customer(user_id="u1")
+    assert {a["channel"]: a["value"] for a in found["addresses"]} == {
+        "email": "a@example.com",
+        "sms": "+491",
+        "push": "t",
+    }
+    assert (found["time_zone"], found["locale"]) == ("Europe/Berlin", "de-DE")
+    assert found["id"].startswith("cus_")
+
+
+async def test_a_null_forgets_the_trait_and_what_was_read_from_it(api: Api) -> None:
+    await api.identify({"email": "a@example.com", "timezone": "Europe/Berlin", "locale": "de"})
+    await api.identify({"email": None, "timezone": None, "locale": None})
+    found = await api.customer(user_id="u1")
+    assert (found["traits"], found["addresses"]) == ({}, [])
+    assert (found["time_zone"], found["locale"]) == (None, None)
+
+
+async def test_what_an_identify_does_not_mention_stays(api: Api) -> None:
+    await api.identify({"email": "a@example.com", "timezone": "Europe/Berlin", "locale": "de"})
+    await api.identify({"timezone": "Mars/Base"})
+    found = await api.customer(user_id="u1")
+    assert len(found["addresses"]) == 1
+    assert (found["time_zone"], found["locale"]) == ("Europe/Berlin", "de")
+
+
+async def test_a_dead_address_lives_again_when_it_is_told_again(api: Api) -> None:
+    await api.identify({"email": "a@example.com"})
+    await api.pool.execute("update address set dead_since = now()")
+    assert (await api.customer(user_id="u1"))["addresses"][0]["dead_since"] is not None
+    await api.identify({"first_name": "Ada"})
+    assert (await api.customer(user_id="u1"))["addresses"][0]["dead_since"] is not None
+    await api.identify({"email": "a@example.com"})
+    assert (await api.customer(user_id="u1"))["addresses"][0]["dead_since"] is None
+
+
+async def test_the_newest_address_of_a_channel_is_the_one_to_use(api: Api) -> None:
+    for address in ("a@example.com", "b@example.com", "a@example.com"):
+        await api.identify({"email": address})
+    newest = await api.pool.fetchval("select value from address order by updated_at desc limit 1")
+    assert newest == "a@example.com"
+    assert await api.count("address") == 2
+
+
+async def test_a_customer_is_found_by_each_name_and_address(api: Api) -> None:
+    traits = {"email": "a@example.com", "phone": "+491"}
+    await api.identify(traits, userId="u1", anonymousId="a1")
+    found = await api.customer(user_id="u1")
+    assert {(i["kind"], i["value"]) for i in found["identities"]} == {
+        ("user_id", "u1"),
+        ("anonymous_id", "a1"),
+    }
+    for by in ({"anonymous_id": "a1"}, {"email": "a@example.com"}, {"phone": "+491"}):
+        assert await api.customer(**by) == found
+    answer = await api.get(f"/customers/{found['id']}")
+    assert answer.json() == found
+
+
+async def test_who_is_not_known_is_not_found(api: Api) -> None:
+    await api.identify({"email": "a@example.com"})
+    for by in ("user_id", "anonymous_id", "email", "phone"):
+        for value in ("nobody", "", "\0", "😀", "x" * 5_000, "' or 1=1 --"):
+            assert await api.customers(**{by: value}) == []
+
+
+async def test_an_address_may_be_shared(api: Api) -> None:
+    for user in ("u1", "u2"):
+        await api.identify({"email": "family@example.com"}, userId=user)
+    assert len(await api.customers(email="family@example.com")) == 2
+
+
+async def test_an_anonymous_customer_is_adopted_by_the_first_who_identifies(api: Api) -> None:
+    await api.post(
+        "/v1/track", {"anonymousId": "a1", "event": "cart_abandoned", "properties": CART}
+    )
+    before = await api.customer(anonymous_id="a1")
+    await api.identify({"email": "a@example.com"}, userId="u1", anonymousId="a1")
+    assert (await api.customer(user_id="u1"))["id"] == before["id"]
+    assert len(await api.about("enrollments")) == 1
+    assert await api.count("customer") == 1
+
+
+async def test_the_next_user_of_a_device_is_somebody_else(api: Api) -> None:
+    await api.identify({"n": 1}, userId="u1", anonymousId="a1")
+    await api.identify({"n": 2}, userId="u2", anonymousId="a1")
+    one, two = await api.customer(user_id="u1"), await api.customer(user_id="u2")
+    assert one["id"] != two["id"]
+    assert (await api.customer(anonymous_id="a1"))["id"] == one["id"]
+    assert (one["traits"], two["traits"]) == ({"n": 1}, {"n": 2})
+
+
+@pytest.mark.parametrize("users", [("u1", "u2"), ("u2", "u1")])
+async def test_of_two_users_in_one_batch_the_first_has_been_the_anonymous_one(
+    api: Api, users: tuple[str, str]
+) -> None:
+    await api.post("/v1/track", {"anonymousId": "a1", "event": "seen"})
+    await api.receipts(
+        [{"type": "identify", "userId": user, "anonymousId": "a1"} for user in users]
+    )
+    device = (await api.customer(anonymous_id="a1"))["id"]
+    assert (await api.customer(user_id=users[0]))["id"] == device
+    assert (await api.customer(user_id=users[1]))["id"] != device
+
+
+@pytest.mark.parametrize("users", [("u1", "u2"), ("u2", "u1")])
+async def test_of_two_users_in_one_batch_the_first_has_the_new_device(
+    api: Api, users: tuple[str, str]
+) -> None:
+    await api.receipts(
+        [{"type": "identify", "userId": user, "anonymousId": "new"} for user in users]
+    )
+    assert (await api.customer(user_id=users[0]))["id"] == (await api.customer(anonymous_id="new"))[
+        "id"
+    ]
+    assert await api.count("customer") == 2
+
+
+async def test_two_customers_who_are_both_known_stay_two(api: Api) -> None:
+    await api.post("/v1/track", {"anonymousId": "a1", "event": "seen"})
+    await api.track("seen", user="u1")
+    await api.identify({"n": 1}, userId="u1", anonymousId="a1")
+    assert (await api.customer(user_id="u1"))["id"] != (await api.customer(anonymous_id="a1"))["id"]
+    assert await api.count("customer") == 2
+
+
+async def test_another_device_of_a_known_user_is_the_same_customer(api: Api) -> None:
+    await api.identify({}, userId="u1", anonymousId="a1")
+    await api.post("/v1/track", {"userId": "u1", "anonymousId": "a2", "event": "seen"})
+    assert (await api.customer(anonymous_id="a2"))["id"] == (await api.customer(user_id="u1"))["id"]
+
+
+# Reading back.
+
+
+async def test_an_enrollment_is_read_with_the_page_that_shows_it(api: Api) -> None:
+    await api.track("Cart Abandoned", CART)
+    (enrollment,) = await api.about("enrollments")
+    found = await api.customer(user_id="u1")
+    assert enrollment["journey"] == "abandoned_cart"
+    assert (enrollment["key"], enrollment["state"]) == ("c1", "live")
+    assert (enrollment["outcome"], enrollment["ended_at"]) == (None, None)
+    assert enrollment["workflow_id"] == f"journey/abandoned_cart/{found['id']}/c1"
+    assert enrollment["parameters"]["patience"] == "PT1H"
+    url = enrollment["temporal_url"]
+    assert url.startswith("http://127.0.0.1:8233/namespaces/default/workflows/journey%2Fabandoned")
+
+
+async def test_an_ended_enrollment_says_how(api: Api) -> None:
+    await api.track("cart_abandoned", CART)
+    (enrollment,) = await api.about("enrollments")
+    await PostgresEnrollments(api.pool).ended_outside(enrollment["id"], "somebody did it")
+    (enrollment,) = await api.about("enrollments")
+    assert enrollment["state"] == "ended"
+    assert (enrollment["outcome"], enrollment["outcome_reason"]) == (
+        "terminated",
+        "somebody did it",
+    )
+    assert enrollment["ended_at"] > enrollment["created_at"]
+
+
+async def _message(api: Api, number: int, at: datetime) -> None:
+    found = await api.customer(user_id="u1")
+    row = MessageRow(
+        id=f"msg_{number}",
+        key=f"key {number}",
+        customer_id=found["id"],
+        enrollment_id="enr_1",
+        journey="abandoned_cart",
+        step="reminder",
+        channel="email",
+        template="abandoned_cart/reminder",
+        topic="promotional",
+        verdict="held",
+        reason="ticket_open",
+        detail="ticket t1",
+        decided_at=at,
+        decisions=[{"verdict": "held"}],
+    )
+    values = row.model_dump(exclude_none=True)
+    names = ", ".join(values)
+    places = ", ".join(f"${n}" for n in range(1, len(values) + 1))
+    await api.pool.execute(f"insert into message ({names}) values ({places})", *values.values())
+
+
+async def test_messages_are_read_with_every_reason_newest_first(api: Api) -> None:
+    await api.identify({})
+    now = datetime.now(UTC)
+    for number in range(3):
+        await _message(api, number, now + timedelta(seconds=number))
+    messages = await api.about("messages")
+    assert [m["id"] for m in messages] == ["msg_2", "msg_1", "msg_0"]
+    assert messages[0] | {"decided_at": ""} == {
+        "id": "msg_2",
+        "journey": "abandoned_cart",
+        "enrollment_id": "enr_1",
+        "step": "reminder",
+        "channel": "email",
+        "template": "abandoned_cart/reminder",
+        "topic": "promotional",
+        "objective": None,
+        "verdict": "held",
+        "reason": "ticket_open",
+        "detail": "ticket t1",
+        "address": None,
+        "idempotency_key": "key 2",
+        "provider_id": None,
+        "decided_at": "",
+        "completed_at": None,
+        "decisions": [{"verdict": "held"}],
+    }
+    assert [m["id"] for m in await api.about("messages", limit=1)] == ["msg_2"]
+
+
+async def test_a_timeline_tells_all_that_happened_newest_first(api: Api) -> None:
+    await api.identify({"email": "a@example.com"}, userId="u1", messageId="m1")
+    await api.track("cart_abandoned", CART, messageId="m2")
+    await api.track("cart_abandoned", CART, messageId="m3")
+    await _message(api, 1, datetime.now(UTC))
+    (enrollment,) = await api.about("enrollments")
+    await PostgresEnrollments(api.pool).ended_outside(enrollment["id"], "test")
+    timeline = await api.about("timeline")
+    assert [(item["kind"], item["summary"]) for item in timeline] == [
+        ("enrollment", "left abandoned_cart"),
+        ("message", "reminder by email: held"),
+        ("refusal", "did not enter abandoned_cart: already enrolled"),
+        ("event", "cart_abandoned"),
+        ("enrollment", "entered abandoned_cart"),
+        ("event", "cart_abandoned"),
+        ("event", "identify"),
+    ]
+    assert timeline[2]["details"] == {"key": "c1", "message_id": "m3"}
+    assert timeline[3]["details"]["source"] == "dev"
+    assert timeline[3]["details"]["message_id"] == "m3"
+    assert timeline[3]["details"]["properties"] == CART
+
+
+async def _pages(api: Api, limit: int) -> list[list[dict[str, Any]]]:
+    found = await api.customer(user_id="u1")
+    pages: list[list[dict[str, Any]]] = []
+    asked: dict[str, Any] = {"limit": limit}
+    while True:
+        page = (await api.get(f"/customers/{found['id']}/timeline", **asked)).json()
+        pages.append(page["timeline"])
+        if page["next"] is None:
+            return pages
+        asked["before"] = page["next"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 23, 24, 500])
+async def test_a_timeline_read_in_pages_is_the_same_timeline(api: Api, limit: int) -> None:
+    # One batch is received at one moment: a page may end within it.
+    for part in range(3):
+        await api.receipts(
+            [
+                {
+                    "type": "track",
+                    "userId": "u1",
+                    "event": f"e{part}.{n}",
+                    "messageId": f"{part}.{n}",
+                }
+                for n in range(7)
+            ]
+        )
+        await api.track("cart_abandoned", CART)
+    await api.pool.execute(
+        "update refusal set created_at = (select min(received_at) from event)"
+    )  # and different things at one moment too
+    whole = await api.about("timeline")
+    assert len(whole) == 3 * 8 + 1 + 2
+    pages = await _pages(api, limit)
+    assert [item for page in pages for item in page] == whole
+    assert all(len(page) == limit for page in pages[:-1])
+
+
+async def test_a_timeline_can_begin_at_any_moment(api: Api) -> None:
+    await api.track("one")
+    await api.track("two")
+    two, one = await api.about("timeline")
+    assert await api.about("timeline", before=two["at"]) == [one]
+    assert await api.about("timeline", before="2000-01-01T00:00:00Z") == []
+    assert len(await api.about("timeline", before="9999-12-31T23:59:59Z")) == 2
+
+
+@pytest.mark.parametrize("what", ["", "/enrollments", "/messages", "/timeline"])
+@pytest.mark.parametrize("who", ["cus_nobody", "%00", "😀", "x" * 3_000])
+async def test_a_customer_whom_nobody_knows_is_not_found(api: Api, what: str, who: str) -> None:
+    answer = await api.get(f"/customers/{who}{what}")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "no such customer"
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "many", "1e3"])
+@pytest.mark.parametrize("what", ["enrollments", "messages", "timeline"])
+async def test_a_limit_has_limits(api: Api, what: str, limit: str) -> None:
+    await api.identify({})
+    found = await api.customer(user_id="u1")
+    answer = await api.get(f"/customers/{found['id']}/{what}", limit=limit)
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "query.limit"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "soon",
+        "",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "9999-12-31T23:59:59-14:00",
+        "2026-01-01T00:00:00Z~x",
+        "2026-01-01T00:00:00Z~-1",
+        "2026-01-01T00:00:00Z~9999999",
+    ],
+)
+async def test_a_timeline_cannot_begin_at_what_is_no_moment(api: Api, before: str) -> None:
+    await api.identify({})
+    found = await api.customer(user_id="u1")
+    answer = await api.get(f"/customers/{found['id']}/timeline", before=before)
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "before"
+
+
+@pytest.mark.parametrize("by", [{}, {"user_id": "a", "email": "b"}, {"name": "x"}])
+async def test_customers_are_found_by_exactly_one_name(api: Api, by: dict[str, str]) -> None:
+    answer = await api.get("/customers", **by)
+    assert answer.status_code == 422
+    assert "exactly one" in answer.json()["detail"]
+
+
+async def test_reading_and_writing_each_ask_for_their_key(api: Api) -> None:
+    reader = await create_key(api.pool, "crm", ["read"])
+    writer = await create_key(api.pool, "shop", ["write"])
+    event = {"userId": "u1", "event": "seen"}
+    for path in ("/v1/track", "/v1/identify", "/v1/batch"):
+        answer = await api.post(path, event, key=reader)
+        assert answer.status_code == 403
+        assert "'write'" in answer.json()["detail"]
+    assert await api.count("event") == 0
+    assert (await api.post("/v1/track", event, key=writer)).status_code == 200
+    found = (await api.get("/customers", key=reader, user_id="u1")).json()["customers"][0]["id"]
+    for path in (f"/customers/{found}{what}" for what in ("", "/timeline", "/messages")):
+        assert (await api.get(path, key=reader)).status_code == 200
+        assert (await api.get(path, key=writer)).status_code == 403
+        assert (await api.get(path, key=None)).status_code == 401
+
+
+async def test_each_source_has_its_own_message_ids(api: Api) -> None:
+    other = await create_key(api.pool, "till", ["write"])
+    event = {"userId": "u1", "event": "seen", "messageId": "m1"}
+    for key in ("dev", other, "dev", other):
+        assert (await api.post("/v1/track", event, key=key)).status_code == 200
+    sources = [item["details"]["source"] for item in await api.about("timeline")]
+    assert sorted(sources) == ["dev", "till"]
