@@ -12,10 +12,9 @@ from api.app import create_app
 from api.metrics import Metrics
 from api.segment import SegmentReader
 from api.state import Parts
-from domain.errors import Unavailable
 from infra.database.accept import Acceptor
 from infra.database.keys import Keys
-from infra.database.pool import Pool, open_pool
+from infra.database.pool import Pool, wait_for_pool
 from infra.database.reading import Reading
 from infra.heap import settle
 from infra.relay import Relay, run_relay
@@ -32,7 +31,7 @@ async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application with its connections open, and the relay running where it is wanted here."""
     catalog = Catalog(discover(), settings.journey_parameters)
     database_url = settings.required_database_url()
-    pool = await _database(database_url)
+    pool = await wait_for_pool(database_url)
     client = await connect(settings, lazy=True)
     relay = Relay(pool, client)
     acceptor = Acceptor(pool, relay.wake)
@@ -89,12 +88,3 @@ async def _announce_heard_names(pool: Pool, catalog: Catalog) -> None:
         "insert into heard_name (name) select unnest($1::text[]) on conflict do nothing",
         sorted(catalog.heard_names()),
     )
-
-
-async def _database(database_url: str) -> Pool:
-    while True:
-        try:
-            return await open_pool(database_url)
-        except Unavailable as error:
-            _log.warning("waiting for PostgreSQL", error=str(error))
-            await asyncio.sleep(1)

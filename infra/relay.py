@@ -25,7 +25,7 @@ from domain.enrollments import Start
 from domain.events import Envelope
 from infra.database.backlog import LEASE, Backlog, Claim
 from infra.database.enrollments import PostgresEnrollments
-from infra.database.pool import UNREACHABLE, Pool, open_pool
+from infra.database.pool import UNREACHABLE, Pool, wait_for_pool
 from infra.settings import Settings
 from infra.temporal import ABSENT, connect
 from infra.watch import Watch, is_gone
@@ -239,7 +239,7 @@ def _search_attributes(claim: Claim) -> TypedSearchAttributes:
 
 async def serve(settings: Settings) -> None:
     """Run a relay as a process of its own, until cancelled."""
-    pool = await open_pool(settings.required_database_url(), size=IN_FLIGHT)
+    pool = await wait_for_pool(settings.required_database_url(), size=IN_FLIGHT)
     try:
         await run_relay(Relay(pool, await connect(settings, lazy=True)))
     finally:

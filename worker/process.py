@@ -12,12 +12,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
 from activities.messaging import MessagingActivities
-from domain.errors import Unavailable
 from infra.channels import ConfiguredEndpoints, build_channels
 from infra.database.customers import PostgresCustomers
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
-from infra.database.pool import Pool, open_pool
+from infra.database.pool import Pool, wait_for_pool
 from infra.settings import Settings
 from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
@@ -77,7 +76,7 @@ async def serve(settings: Settings) -> None:
     """Run journeys and their activities until cancelled; then finish what is under way."""
     catalog = Catalog(discover(), settings.journey_parameters)
     client = await wait_for_temporal(settings)
-    pool = await _database(settings)
+    pool = await wait_for_pool(settings.required_database_url(), size=20)
     channels = build_channels(settings)
     endpoints = ConfiguredEndpoints(settings.webhooks)
     messaging = MessagingActivities(PostgresGate(pool, endpoints), JinjaRenderer(), channels)
@@ -92,12 +91,3 @@ async def serve(settings: Settings) -> None:
         for channel in channels.values():
             await channel.close()
         await pool.close()
-
-
-async def _database(settings: Settings) -> Pool:
-    while True:
-        try:
-            return await open_pool(settings.required_database_url(), size=20)
-        except Unavailable as error:
-            _log.warning("waiting for PostgreSQL", error=str(error))
-            await asyncio.sleep(1)

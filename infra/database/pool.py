@@ -5,8 +5,11 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
+import structlog
 
 from domain.errors import ConfigurationError, Unavailable
+
+_log = structlog.get_logger()
 
 # asyncpg ships no types; the names say what is meant.
 Pool: TypeAlias = Any
@@ -61,6 +64,20 @@ async def open_pool(database_url: str, size: int = 10) -> Pool:
         raise Unavailable(f"PostgreSQL does not answer: {error}") from error
     except (ValueError, asyncpg.PostgresError) as error:
         raise ConfigurationError(f"SOJOURN_DATABASE_URL: {error}") from error
+
+
+async def wait_for_pool(database_url: str, size: int = 10) -> Pool:
+    """Open connections, however long the database takes to come up.
+
+    Raises:
+        ConfigurationError: the database refuses us or the URL is not one.
+    """
+    while True:
+        try:
+            return await open_pool(database_url, size)
+        except Unavailable as error:
+            _log.warning("waiting for PostgreSQL", error=str(error))
+            await asyncio.sleep(1)
 
 
 def sqlalchemy_url(database_url: str) -> str:

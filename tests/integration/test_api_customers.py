@@ -10,6 +10,7 @@ from infra.database.enrollments import PostgresEnrollments
 from infra.database.keys import create_key
 from infra.database.tables import MessageRow
 from tests.api import Api, running_api
+from tests.parts import Postgres
 
 CART = {"cart_id": "c1", "total": 81.5, "currency": "EUR"}
 
@@ -17,6 +18,13 @@ CART = {"cart_id": "c1", "total": 81.5, "currency": "EUR"}
 @pytest.fixture
 async def api(database_url: str) -> AsyncIterator[Api]:
     async with running_api(database_url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def shared(postgres: Postgres) -> AsyncIterator[Api]:
+    """For tests that leave nothing behind."""
+    async with postgres.database() as url, running_api(url) as running:
         yield running
 
 
@@ -98,11 +106,11 @@ async def test_a_customer_is_found_by_each_name_and_address(api: Api) -> None:
     assert answer.json() == found
 
 
-async def test_who_is_not_known_is_not_found(api: Api) -> None:
-    await api.identify({"email": "a@example.com"})
+async def test_who_is_not_known_is_not_found(shared: Api) -> None:
+    await shared.identify({"email": "a@example.com"})
     for by in ("user_id", "anonymous_id", "email", "phone"):
         for value in ("nobody", "", "\0", "😀", "x" * 5_000, "' or 1=1 --"):
-            assert await api.customers(**{by: value}) == []
+            assert await shared.customers(**{by: value}) == []
 
 
 async def test_an_address_may_be_shared(api: Api) -> None:
@@ -325,18 +333,18 @@ async def test_a_timeline_can_begin_at_any_moment(api: Api) -> None:
 
 @pytest.mark.parametrize("what", ["", "/enrollments", "/messages", "/timeline"])
 @pytest.mark.parametrize("who", ["cus_nobody", "%00", "😀", "x" * 3_000])
-async def test_a_customer_whom_nobody_knows_is_not_found(api: Api, what: str, who: str) -> None:
-    answer = await api.get(f"/customers/{who}{what}")
+async def test_a_customer_whom_nobody_knows_is_not_found(shared: Api, what: str, who: str) -> None:
+    answer = await shared.get(f"/customers/{who}{what}")
     assert answer.status_code == 404
     assert answer.json()["detail"] == "no such customer"
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "many", "1e3"])
 @pytest.mark.parametrize("what", ["enrollments", "messages", "timeline"])
-async def test_a_limit_has_limits(api: Api, what: str, limit: str) -> None:
-    await api.identify({})
-    found = await api.customer(user_id="u1")
-    answer = await api.get(f"/customers/{found['id']}/{what}", limit=limit)
+async def test_a_limit_has_limits(shared: Api, what: str, limit: str) -> None:
+    await shared.identify({})
+    found = await shared.customer(user_id="u1")
+    answer = await shared.get(f"/customers/{found['id']}/{what}", limit=limit)
     assert answer.status_code == 422
     assert answer.json()["field"] == "query.limit"
 
@@ -354,17 +362,17 @@ async def test_a_limit_has_limits(api: Api, what: str, limit: str) -> None:
         "2026-01-01T00:00:00Z~9999999",
     ],
 )
-async def test_a_timeline_cannot_begin_at_what_is_no_moment(api: Api, before: str) -> None:
-    await api.identify({})
-    found = await api.customer(user_id="u1")
-    answer = await api.get(f"/customers/{found['id']}/timeline", before=before)
+async def test_a_timeline_cannot_begin_at_what_is_no_moment(shared: Api, before: str) -> None:
+    await shared.identify({})
+    found = await shared.customer(user_id="u1")
+    answer = await shared.get(f"/customers/{found['id']}/timeline", before=before)
     assert answer.status_code == 422
     assert answer.json()["field"] == "before"
 
 
 @pytest.mark.parametrize("by", [{}, {"user_id": "a", "email": "b"}, {"name": "x"}])
-async def test_customers_are_found_by_exactly_one_name(api: Api, by: dict[str, str]) -> None:
-    answer = await api.get("/customers", **by)
+async def test_customers_are_found_by_exactly_one_name(shared: Api, by: dict[str, str]) -> None:
+    answer = await shared.get("/customers", **by)
     assert answer.status_code == 422
     assert "exactly one" in answer.json()["detail"]
 

@@ -31,6 +31,7 @@ from worker.process import build_workers
 from workflows import Journey, Outcome
 
 CART = CartAbandoned(cart_id="cart-of-this-test")
+_AT = "2026-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -167,36 +168,68 @@ class _Mended(Journey[CartAbandoned], listens=[PurchaseMade]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Hear what was kept meanwhile."""
-        purchase = await self.wait_for(PurchaseMade, timeout=timedelta(seconds=5))
+        purchase = await self.wait_for(PurchaseMade, timeout=timedelta(seconds=2))
         return Outcome.completed(f"{purchase and purchase.order_id} {cart.cart_id}")
+
+
+def _start(world: PostgresWorld) -> Start:
+    return Start(
+        enrollment_id=world.enrollment_id,
+        customer_id=world.customer_id,
+        journey="mended",
+        parameters={},
+        events=[Envelope(1, "cart_abandoned", "e1", _AT, {"cart_id": "c"})],
+    )
+
+
+def _worker(
+    world: PostgresWorld, temporal: WorkflowEnvironment, queue: str, journey: type
+) -> Worker:
+    return Worker(
+        temporal.client,
+        task_queue=queue,
+        workflows=[journey],
+        activities=[EnrollmentActivities(world.enrollments).end],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_cached_workflows=0,
+    )
+
+
+async def test_2_an_event_and_a_timer_due_in_the_same_task_the_event_wins(
+    world: PostgresWorld, temporal: WorkflowEnvironment
+) -> None:
+    queue = f"waits-{uuid.uuid4().hex}"
+    async with _worker(world, temporal, queue, _Mended):
+        handle = await temporal.client.start_workflow(
+            "Mended", _start(world), id=f"waits/{uuid.uuid4()}", task_queue=queue
+        )
+
+        async def waiting() -> bool:
+            events = (await handle.fetch_history()).events
+            return any(e.event_type == EventType.EVENT_TYPE_TIMER_STARTED for e in events)
+
+        await until(waiting)
+
+    async def fired() -> bool:
+        events = (await handle.fetch_history()).events
+        return any(e.event_type == EventType.EVENT_TYPE_TIMER_FIRED for e in events)
+
+    await until(fired)  # nobody is there to see it
+    await world.acknowledge(PurchaseMade(order_id="o1"))
+    await handle.signal(
+        "purchase_made", [Envelope(2, "purchase_made", "e2", _AT, {"order_id": "o1"})]
+    )
+    async with _worker(world, temporal, queue, _Mended):
+        assert (await handle.result())["reason"] == "o1 c"
 
 
 async def test_17_a_bug_parks_the_journey_until_the_fix_is_deployed(
     world: PostgresWorld, temporal: WorkflowEnvironment
 ) -> None:
     queue = f"mended-{uuid.uuid4().hex}"
-    end = EnrollmentActivities(world.enrollments).end
-    at = "2026-01-01T00:00:00+00:00"
-    start = Start(
-        enrollment_id=world.enrollment_id,
-        customer_id=world.customer_id,
-        journey="mended",
-        parameters={},
-        events=[Envelope(1, "cart_abandoned", "e1", at, {"cart_id": "c"})],
-    )
-
-    def worker(cls: type) -> Worker:
-        return Worker(
-            temporal.client,
-            task_queue=queue,
-            workflows=[cls],
-            activities=[end],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        )
-
-    async with worker(_Broken):
+    async with _worker(world, temporal, queue, _Broken):
         handle = await temporal.client.start_workflow(
-            "Mended", start, id=f"mended/{uuid.uuid4()}", task_queue=queue
+            "Mended", _start(world), id=f"mended/{uuid.uuid4()}", task_queue=queue
         )
 
         async def failing() -> bool:
@@ -206,9 +239,9 @@ async def test_17_a_bug_parks_the_journey_until_the_fix_is_deployed(
         await until(failing)
     await world.acknowledge(PurchaseMade(order_id="o1"))
     await handle.signal(
-        "purchase_made", [Envelope(2, "purchase_made", "e2", at, {"order_id": "o1"})]
+        "purchase_made", [Envelope(2, "purchase_made", "e2", _AT, {"order_id": "o1"})]
     )
-    async with worker(_Mended):
+    async with _worker(world, temporal, queue, _Mended):
         assert (await handle.result())["reason"] == "o1 c"
     row = await world.pool.fetchrow(
         "select state, outcome from enrollment where id = $1", world.enrollment_id

@@ -1,6 +1,5 @@
 """What a journey may rely on, case by case (the numbers are those of docs/semantics.md)."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -55,15 +54,6 @@ async def test_1_a_relayed_event_is_heard_at_once_and_not_only_when_the_journey_
     assert status["heard"] == 2
     assert status["untaken"] == ["purchase_made e2"]
     assert "could not be read" not in status["story"]
-
-
-async def test_2_an_event_in_the_same_task_as_a_timeout_wins(stage: Stage) -> None:
-    # The worker is away: when it comes back, the timer has fired and the event has arrived.
-    play = await stage.play(TwoWaits, CART)
-    await play.passes(HOUR + timedelta(minutes=1))
-    later = play.who.acknowledge(_bought("o1"))
-    await asyncio.gather(play.relay(later), stage.environment.sleep(DAY))
-    assert (await play.ends()).reason.startswith("o1")
 
 
 async def test_3_numbers_come_in_any_order_any_number_of_times(stage: Stage) -> None:
