@@ -53,7 +53,7 @@ class MessagingActivities:
         """
         answer: Answer | None = None
         async with _signs_of_life():
-            for message in request.messages:
+            for message in await self._in_order(request):
                 answer = await self._send_one(request, message)
                 if not isinstance(answer, Suppressed) or not answer.reason.curable_elsewhere:
                     break
@@ -64,7 +64,15 @@ class MessagingActivities:
     @activity.defn(name="skip_send")
     async def skip(self, request: SendRequest, detail: str) -> None:
         """Write down that the journey itself decided against this send."""
-        await self._gate.skip(request, request.messages[0], Reason.NO_LONGER_RELEVANT, detail)
+        for message in request.messages:
+            await self._gate.skip(request, message, Reason.NO_LONGER_RELEVANT, detail)
+
+    async def _in_order(self, request: SendRequest) -> list[Message]:
+        """The request's messages; on a retry, first those whose call got no answer."""
+        if activity.info().attempt == 1:
+            return request.messages
+        unsettled = await self._gate.unsettled(request)
+        return sorted(request.messages, key=lambda message: request.key(message) not in unsettled)
 
     async def _send_one(self, request: SendRequest, message: Message) -> Answer:
         channel = self._channels.get(message.channel)
@@ -85,6 +93,10 @@ class MessagingActivities:
             content = self._renderer.render(message, decision.customer)
         except MissingData as missing:
             return await self._suppressed(decision, Reason.MISSING_DATA, str(missing))
+        except Exception as error:
+            # A mistake in the template: nothing was sent, and the next try may find it mended.
+            await self._gate.not_taken(decision.message_id, f"template: {error}")
+            raise
         return await self._deliver(channel, request, message, decision, content)
 
     async def _deliver(
@@ -139,8 +151,12 @@ class MessagingActivities:
             case never:
                 assert_never(never)
 
-    async def _unknown(self, message: Message, go: Go, detail: str) -> Unknown:
-        await self._gate.complete(go.message_id, Verdict.UNKNOWN, Reason.AMBIGUOUS, detail=detail)
+    async def _unknown(self, message: Message, go: Go, detail: str) -> Sent | Unknown:
+        now = await self._gate.complete(
+            go.message_id, Verdict.UNKNOWN, Reason.AMBIGUOUS, detail=detail
+        )
+        if now is Verdict.SENT:  # the earlier attempt lived, and got its answer meanwhile
+            return Sent(channel=message.channel, message_id=go.message_id)
         return Unknown(channel=message.channel, message_id=go.message_id, detail=detail)
 
     async def _suppressed(self, go: Go, reason: Reason, detail: str) -> Suppressed:

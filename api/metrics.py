@@ -24,14 +24,15 @@ class Metrics:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._registry = CollectorRegistry()
-        self._events = Counter(
+        events = Counter(
             "sojourn_events",
             "Events posted to this process, by what became of them.",
             ["result"],
             registry=self._registry,
         )
-        for result in ("accepted", "duplicate", "rejected"):
-            self._events.labels(result)
+        self._accepted, self._duplicate, self._rejected = (
+            events.labels(result) for result in ("accepted", "duplicate", "rejected")
+        )
         self._backlog = Gauge(
             "sojourn_relay_backlog_enrollments",
             "Enrollments with events that have not reached Temporal yet.",
@@ -53,14 +54,14 @@ class Metrics:
         """Count receipts: new events and repeated ones."""
         fresh = sum(new)
         if fresh:
-            self._events.labels("accepted").inc(fresh)
+            self._accepted.inc(fresh)
         if fresh != len(new):
-            self._events.labels("duplicate").inc(len(new) - fresh)
+            self._duplicate.inc(len(new) - fresh)
 
     def rejected(self, count: int = 1) -> None:
         """Count events that could not be taken."""
         if count:
-            self._events.labels("rejected").inc(count)
+            self._rejected.inc(count)
 
     async def render(self) -> bytes:
         """The metrics in Prometheus's text format; NaN for what the database would have said."""

@@ -64,7 +64,7 @@ def key_in_id(key: str | None) -> str:
         return ""
     if _PLAIN.fullmatch(key):
         return key
-    return "x" + hashlib.sha256(key.encode()).hexdigest()[:24]
+    return "~" + hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 class Start(BaseModel):

@@ -39,8 +39,16 @@ class Gate(Protocol):
         detail: str = "",
         provider_id: str | None = None,
         dead_address: str | None = None,
-    ) -> None:
-        """Complete a ledger row with the provider's answer; a rejection gives the place back."""
+    ) -> Verdict:
+        """Complete a ledger row with the provider's answer; a rejection gives the place back.
+
+        Returns:
+            The row's verdict now: another one where the provider's answer was already known.
+        """
+        ...
+
+    async def unsettled(self, request: SendRequest) -> set[str]:
+        """The keys of the request's messages whose provider was called and has not answered."""
         ...
 
     async def not_taken(self, message_id: str, detail: str) -> None:

@@ -119,7 +119,10 @@ class MemoryStore:
             return EndAnswer(ended=False, news=news)
         person.outcome = person.outcome or request.outcome
         for row in person.ledger.values():
-            if row.verdict in {Verdict.HELD, Verdict.STALE}:
+            if row.in_flight_since is not None:
+                row.verdict, row.reason = Verdict.UNKNOWN, Reason.AMBIGUOUS
+                row.in_flight_since = None
+            elif row.verdict in {Verdict.HELD, Verdict.STALE, Verdict.SENDING}:
                 row.verdict, row.reason = Verdict.SUPPRESSED, Reason.JOURNEY_ENDED
         return EndAnswer(ended=True, news=[])
 
@@ -149,7 +152,7 @@ class MemoryStore:
         person = self.people[request.customer_id]
         row = person.ledger.get(request.key(message))
         final = {Verdict.SENT, Verdict.UNKNOWN, Verdict.REJECTED}
-        if row is None or row.verdict not in final:
+        if row is None or (row.verdict not in final and row.in_flight_since is None):
             self._write(person, request, message, Verdict.SUPPRESSED, reason, detail)
 
     async def complete(
@@ -161,14 +164,22 @@ class MemoryStore:
         detail: str = "",
         provider_id: str | None = None,  # noqa: ARG002 - as the port has it
         dead_address: str | None = None,
-    ) -> None:
+    ) -> Verdict:
         """As `Gate.complete`."""
         person, row = self._row(message_id)
-        if row.verdict is Verdict.SENT:
-            return
+        open_still = row.verdict in {Verdict.SENDING, Verdict.UNKNOWN}
+        if not open_still and (verdict is not Verdict.SENT or row.verdict is Verdict.SENT):
+            return row.verdict
         row.verdict, row.reason, row.detail, row.in_flight_since = verdict, reason, detail, None
         if dead_address is not None:
             person.addresses.pop(row.message.channel, None)
+        return verdict
+
+    async def unsettled(self, request: SendRequest) -> set[str]:
+        """As `Gate.unsettled`."""
+        ledger = self.people[request.customer_id].ledger
+        keys = {request.key(message) for message in request.messages}
+        return {k for k in keys if k in ledger and ledger[k].in_flight_since is not None}
 
     async def not_taken(self, message_id: str, detail: str) -> None:
         """As `Gate.not_taken`."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, cast, get_args, get_origin
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 from typing_extensions import TypeVar
 
 from activities.customers import CustomerActivities
@@ -50,6 +50,10 @@ class JourneyFailed(Exception):
     Any other exception is a bug: it parks the journey, which goes on from the same place
     when the fixed code is deployed (semantics 17).
     """
+
+
+class JourneyBug(Exception):
+    """A journey's code raised what it should have handled; the journey parks."""
 
 
 class Journey(ABC, Generic[E, P]):
@@ -160,6 +164,7 @@ class Journey(ABC, Generic[E, P]):
             UndeclaredEvent: the journey does not listen to it.
         """
         self._check_declared(event)
+        self.checkpoint()
 
         def found() -> A | None:
             for candidate in self._untaken:
@@ -169,12 +174,13 @@ class Journey(ABC, Generic[E, P]):
 
         taken = found()
         if taken is None and timeout > timedelta(0):
+            at_most = wording.duration(timeout)
             self.now_at(f"Waiting for {event.name}", timeout)
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: found() is not None,
                     timeout=timeout,
-                    timeout_summary=f"waiting for {event.name}, {wording.duration(timeout)} at most",
+                    timeout_summary=f"waiting for {event.name}, {at_most} at most",
                 )
             taken = found()
         if taken is None:
@@ -206,6 +212,7 @@ class Journey(ABC, Generic[E, P]):
             duration: how long; zero or less returns at once.
             summary: what for, in words, for the Temporal UI.
         """
+        self.checkpoint()
         if duration <= timedelta(0):
             return
         words = summary or f"pause of {wording.duration(duration)}"
@@ -226,11 +233,14 @@ class Journey(ABC, Generic[E, P]):
 
     async def customer(self) -> Customer:
         """Look up the customer: traits, addresses and what is open, as they are now."""
-        return await workflow.execute_activity_method(
-            CustomerActivities.look_up,
-            self.customer_id,
-            start_to_close_timeout=_SHORT,
-            summary="look up the customer",
+        self.checkpoint()
+        return await to_the_end(
+            workflow.execute_activity_method(
+                CustomerActivities.look_up,
+                self.customer_id,
+                start_to_close_timeout=_SHORT,
+                summary="look up the customer",
+            )
         )
 
     async def send(
@@ -306,6 +316,23 @@ class Journey(ABC, Generic[E, P]):
     def leave_scope(self, scope: Until[Any]) -> None:
         """Offer the scope nothing more."""
         self._scopes.remove(scope)
+
+    def interrupted(self) -> bool:
+        """Whether a scope around the present task has its event."""
+        task = asyncio.current_task()
+        return any(scope.task is task and scope for scope in self._scopes)
+
+    def checkpoint(self) -> None:
+        """Begin nothing new inside a scope that is over.
+
+        The cancellation that ends a scope can be lost on its way, for instance where an
+        activity of the author's own answers at the same moment.
+
+        Raises:
+            asyncio.CancelledError: a scope around the present task has its event.
+        """
+        if self.interrupted():
+            raise asyncio.CancelledError
 
     def now_at(self, what: str, within: timedelta | None = None) -> None:
         """Say where the customer stands, and until when at most."""
@@ -404,11 +431,15 @@ class Journey(ABC, Generic[E, P]):
                 raise TypeError(
                     f"{type(self).__name__}.run must return an Outcome, got {outcome!r}"
                 )
-        except asyncio.CancelledError:
-            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled in Temporal")
         except JourneyFailed as failure:
             outcome = Outcome(kind=OutcomeKind.FAILED, reason=str(failure))
-        await to_the_end(self._end(outcome))
+        except (asyncio.CancelledError, FailureError, TimeoutError) as error:
+            if not is_cancelled_exception(error):
+                # Temporal would end the journey as failed; it is a bug like any other.
+                raise JourneyBug(f"{type(self).__name__}.run raised {error!r}") from error
+            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled in Temporal")
+        with contextlib.suppress(asyncio.CancelledError):  # too late, it is ending already
+            await to_the_end(self._end(outcome))
         if outcome.kind is OutcomeKind.CANCELLED:
             raise asyncio.CancelledError
         if outcome.kind is OutcomeKind.FAILED:

@@ -1,9 +1,12 @@
 """`until`: a block that an event ends early, even in the middle of a wait."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
+
+from temporalio.exceptions import is_cancelled_exception
 
 from domain.events import Event
 
@@ -20,6 +23,9 @@ class Host(Protocol):
     def leave_scope(self, scope: "Until[Any]", /) -> None:
         """Offer it nothing more."""
 
+    def interrupted(self) -> bool:
+        """Whether a scope around the present task has its event."""
+
 
 class Until(Generic[A]):
     """A block that ends at the first matching event; shaped after `asyncio.timeout`.
@@ -33,8 +39,8 @@ class Until(Generic[A]):
         self._host = host
         self._type = event
         self._where = where
-        self._task: asyncio.Task[Any] | None = None
         self._cancelling = 0
+        self.task: asyncio.Task[Any] | None = None
         self.event: A | None = None
 
     def __bool__(self) -> bool:
@@ -45,18 +51,27 @@ class Until(Generic[A]):
 
     def offer(self, event: Event) -> bool:
         """Take the event if it ends this block."""
-        if self.event is not None or self._task is None or not isinstance(event, self._type):
+        if self.event is not None or self.task is None or not isinstance(event, self._type):
             return False
         if self._where is not None and not self._where(event):
             return False
         self.event = event
-        self._task.cancel()
+        self.task.cancel()
         return True
 
     async def __aenter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None
-        self._task, self._cancelling = task, task.cancelling()
+        if task.cancelling():
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                # What interrupts a block around this one, or the journey, is not ours to take.
+                # Send it on its way again: it meets the first wait in this block.
+                task.uncancel()
+                task.cancel()
+                return self
+        self.task, self._cancelling = task, task.cancelling()
         self._host.enter_scope(self)
         return self
 
@@ -66,25 +81,27 @@ class Until(Generic[A]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
+        if self.task is None:
+            return False
         self._host.leave_scope(self)
-        assert self._task is not None
         if self.event is None:
             return False
-        if kind is None:
+        cancelled = error is not None and is_cancelled_exception(error)
+        if not cancelled:
             # The event came, but the body had no wait left that it could interrupt: the
             # cancellation is still on its way and must not hit what follows the block.
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
-            except asyncio.CancelledError:
-                kind = asyncio.CancelledError
-        ours = self._task.uncancel() <= self._cancelling
-        return ours and kind is not None and issubclass(kind, asyncio.CancelledError)
+        others = self.task.uncancel() > self._cancelling or self._host.interrupted()
+        if error is None and others:
+            raise asyncio.CancelledError  # theirs may have been the one that was just caught
+        return cancelled and not others
 
 
 async def to_the_end(call: Coroutine[Any, Any, T]) -> T:
     """Finish `call` even if its caller is cancelled meanwhile, then let the cancellation go on.
 
-    A message cannot be half sent.
+    A message cannot be half sent, and an activity whose answer is lost cannot be asked again.
     """
     task = asyncio.ensure_future(call)
     cancelled = False
@@ -97,6 +114,7 @@ async def to_the_end(call: Coroutine[Any, Any, T]) -> T:
             cancelled = True
         except Exception:  # noqa: BLE001, S110 - task.result() raises it below
             pass
-    if cancelled and task.exception() is None:
+    result = task.result()
+    if cancelled:
         raise asyncio.CancelledError
-    return task.result()
+    return result

@@ -58,6 +58,9 @@ class Host(Protocol):
     def hear(self, envelopes: Iterable[Envelope], /) -> None:
         """Apply events."""
 
+    def checkpoint(self) -> None:
+        """Begin nothing new inside a scope that is over."""
+
     def note(self, what: str, /) -> None:
         """Add a line to the story."""
 
@@ -88,6 +91,7 @@ class Sender:
             raise ValueError("send_first needs at least one message")
         name = self._name(step or messages[0].template.rpartition("/")[2])
         while True:
+            self._host.checkpoint()
             request = SendRequest(
                 enrollment_id=self._start.enrollment_id,
                 customer_id=self._start.customer_id,

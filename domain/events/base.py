@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
@@ -140,6 +141,7 @@ class Event(BaseModel):
 _TYPES: dict[str, type[Event]] = {}
 
 
+@lru_cache(maxsize=4096)
 def canonical_name(name: str) -> str:
     """The name under which an event is stored: `Cart Abandoned` becomes `cart_abandoned`.
 

@@ -89,7 +89,7 @@ class Acceptor:
         lanes: how many transactions may be under way at once.
     """
 
-    def __init__(self, pool: Pool, on_routed: Callable[[], None], lanes: int = 3) -> None:
+    def __init__(self, pool: Pool, on_routed: Callable[[], None], lanes: int = 2) -> None:
         self._pool = pool
         self._on_routed = on_routed
         self._waiting: deque[_Request] = deque()

@@ -73,6 +73,14 @@ async def _close(connection: Connection, enrollment_id: str, outcome: Outcome) -
         outcome.reason,
     )
     await connection.execute("delete from backlog where enrollment_id = $1", enrollment_id)
+    # Called and not answered: it may have been sent. A late answer still completes the row.
+    await connection.execute(
+        "update message set verdict = 'unknown', reason = 'provider_did_not_say',"
+        " in_flight_since = null, detail = $2, completed_at = now()"
+        " where enrollment_id = $1 and in_flight_since is not null",
+        enrollment_id,
+        "the journey ended before the provider answered",
+    )
     # What was parked will not be sent any more, and the ledger says so (G6).
     detail = f"the journey ended before: {outcome.kind.value}"
     if outcome.reason:
@@ -81,7 +89,7 @@ async def _close(connection: Connection, enrollment_id: str, outcome: Outcome) -
         "update message set verdict = 'suppressed', reason = 'journey_ended', detail = $2,"
         " decisions = decisions || jsonb_build_array(jsonb_build_object('at', now(),"
         " 'verdict', 'suppressed', 'reason', 'journey_ended', 'detail', $2::text))"
-        " where enrollment_id = $1 and verdict in ('held', 'stale')",
+        " where enrollment_id = $1 and verdict in ('held', 'stale', 'sending')",
         enrollment_id,
         detail,
     )

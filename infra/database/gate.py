@@ -57,7 +57,8 @@ on conflict (key) do update set
     -- The story of a message that is asked for again and again keeps its end.
     decisions = case when jsonb_array_length(m.decisions) < 50
         then m.decisions else m.decisions - 1 end || excluded.decisions
-where m.verdict not in ('sent', 'unknown', 'rejected')  -- what a provider has said stays said
+-- What a provider has said stays said, and a call without an answer is not forgotten.
+where m.verdict not in ('sent', 'unknown', 'rejected') and m.in_flight_since is null
 returning id
 """
 
@@ -66,7 +67,7 @@ update message set verdict = $2, reason = $3, detail = $4, provider_id = $5,
     in_flight_since = null, completed_at = now(),
     decisions = decisions || jsonb_build_array(jsonb_build_object(
         'at', now(), 'verdict', $2::text, 'reason', $3::text, 'detail', $4::text))
-where id = $1 and verdict <> 'sent'
+where id = $1 and (verdict in ('sending', 'unknown') or $2 = 'sent' and verdict <> 'sent')
 """
 
 _CAPPED = [topic.value for topic in Topic if topic.capped]
@@ -123,7 +124,7 @@ class PostgresGate:
         detail: str = "",
         provider_id: str | None = None,
         dead_address: str | None = None,
-    ) -> None:
+    ) -> Verdict:
         """Complete a ledger row with the provider's answer; a rejection gives the place back."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
@@ -136,6 +137,17 @@ class PostgresGate:
                     message_id,
                     dead_address,
                 )
+            return Verdict(
+                await connection.fetchval("select verdict from message where id = $1", message_id)
+            )
+
+    async def unsettled(self, request: SendRequest) -> set[str]:
+        """The keys of the request's messages whose provider was called and has not answered."""
+        rows = await self._pool.fetch(
+            "select key from message where key = any ($1) and in_flight_since is not null",
+            [request.key(message) for message in request.messages],
+        )
+        return {row["key"] for row in rows}
 
     async def not_taken(self, message_id: str, detail: str) -> None:
         """Note that the provider definitely did not take it this time; it may be called again."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 from temporalio import workflow
 
 from domain.events import PurchaseMade, SurveyAnswered
-from workflows import Journey, Outcome, Parameters, Sent, Template, Topic, email, webhook
+from workflows import Journey, Outcome, Parameters, Suppressed, Template, Topic, email, webhook
 
 SURVEY = Template("post_purchase_survey/survey", PurchaseMade, topic=Topic.FEEDBACK)
 CARE_TASK = Template("post_purchase_survey/care_task", SurveyAnswered, topic=Topic.SERVICE)
@@ -40,7 +40,7 @@ class PostPurchaseSurvey(
 
         await self.sleep(self.parameters.delay, "let the parcel arrive")
         asked = await self.send(email(SURVEY, purchase))
-        if not isinstance(asked, Sent):
+        if isinstance(asked, Suppressed):
             return Outcome.exited("the survey could not be sent")
 
         answer = await self.wait_for(

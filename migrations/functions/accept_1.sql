@@ -144,7 +144,7 @@ begin
         v_refusal := 'this journey is entered only once';
     -- Not now(), the time at which this transaction began: it may have waited for the exit.
     elsif v_pause > interval '0' and v_before.ended_at > clock_timestamp() - v_pause then
-        v_refusal := 'too soon after the exit: the pause is ' || v_pause;
+        v_refusal := 'too soon after the exit: the pause is ' || justify_hours(v_pause);
     end if;
     if v_refusal is not null then
         insert into refusal (customer_id, journey, key, reason, source_id, message_id)
@@ -168,24 +168,39 @@ begin
     insert into backlog (enrollment_id, relayed, last) values (v_id, 0, 1);
 end $$;
 
--- Route one event to every live enrollment of its customer that listens, numbering it there.
-create function route(p_customer text, p_name text, p_source bigint, p_message text)
-returns int language plpgsql as $$
-declare
-    v_routed int;
+-- Route the new events after ordinal `p_after` up to `p_to` to every live enrollment of their
+-- customers that listens, numbering them there; of locked customers only. Returns whether
+-- anybody heard.
+create function route(
+    p_source bigint[], p_message text[], p_customer text[], p_type text[], p_name text[],
+    p_accepted int[], p_locked text[], p_after bigint, p_to bigint)
+returns boolean language plpgsql as $$
 begin
     with heard as (
-        update enrollment set last_number = last_number + 1
-        where customer_id = p_customer and state = 'live' and p_name = any (listens)
-        returning id, last_number),
+        select e.id, x.source, x.message,
+            e.last_number + row_number() over (partition by e.id order by x.o) as number
+        from unnest(p_source, p_message, p_customer, p_type, p_name)
+            with ordinality x (source, message, customer, type, name, o)
+            join unnest(p_accepted) a (o) on a.o = x.o
+            join unnest(p_locked) l (customer) on l.customer = x.customer
+            -- One look-up an event, whatever the planner thinks of the table's size.
+            cross join lateral (
+                select id, last_number from enrollment
+                where customer_id = x.customer and state = 'live' and x.name = any (listens)
+                offset 0) e
+        -- A page may be named like an event; only what was tracked has happened.
+        where x.o > p_after and x.o <= p_to and x.type = 'track'),
     numbered as (
         insert into delivery (enrollment_id, number, source_id, message_id)
-        select id, last_number, p_source, p_message from heard)
+        select id, number, source, message from heard),
+    reached as (
+        select id, min(number) as first, max(number) as last from heard group by id),
+    counted as (
+        update enrollment e set last_number = r.last from reached r where e.id = r.id)
     insert into backlog as b (enrollment_id, relayed, last)
-        select id, last_number - 1, last_number from heard
+        select id, first - 1, last from reached
         on conflict (enrollment_id) do update set last = excluded.last;
-    get diagnostics v_routed = row_count;
-    return v_routed;
+    return found;
 end $$;
 
 -- Accept events in the order given. All arrays have one element an event.
@@ -193,46 +208,59 @@ end $$;
 --     {"traits": {…}, "addresses": {…}, "time_zone": …, "locale": …}   for identify
 --     {"hold": {"kind", "reference", "action"}, "entries": [{…}, …]}   for track
 -- Returns the ordinals (from 1) that were new; the others were accepted before. `routed` says
--- whether the relay has something to carry.
+-- whether the relay has something to carry. To plan it anew for each call would cost more
+-- than the call.
 create function accept(
     p_source bigint[], p_message text[], p_user text[], p_anonymous text[], p_type text[],
     p_name text[], p_occurred timestamptz[], p_received timestamptz[],
     p_properties jsonb[], p_context jsonb[], p_effects jsonb[],
     out accepted int[], out routed boolean)
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
     r record;
     v_customer text[];
+    v_unknown boolean;
     v_lock text[];
+    v_routed bigint := 0;  -- the ordinal up to which events have been routed
 begin
     routed := false;
-    for r in
-        select p.user_id, case when p.is_first then p.anonymous_id end as anonymous_id
-        from (
-            select u.user_id, u.anonymous_id,
-                -- Of two users on one device the first to come has been the anonymous one.
-                row_number() over (
-                    partition by u.anonymous_id order by u.user_id is null, min(u.o)) = 1
-                    as is_first
-            from unnest(p_user, p_anonymous) with ordinality u (user_id, anonymous_id, o)
-            where (u.user_id is not null and not exists (
-                    select 1 from identity i where i.kind = 'user_id' and i.value = u.user_id))
-               or (u.anonymous_id is not null and not exists (
-                    select 1 from identity i
-                    where i.kind = 'anonymous_id' and i.value = u.anonymous_id))
-            group by u.user_id, u.anonymous_id) p
-        order by 1, 2  -- one order, so that two transactions rarely wait for each other
+    -- The look-ups are scalar subqueries, because those are never planned as a hash of the
+    -- whole table: a plan is kept, and may be as old as when the table was empty.
     loop
-        perform identify(r.user_id, r.anonymous_id);
+        select
+            array_agg(case when u.user_id is not null then i.by_user else i.by_device end
+                order by u.o),
+            bool_or((u.user_id is not null and i.by_user is null)
+                or (u.anonymous_id is not null and i.by_device is null))
+            into v_customer, v_unknown
+        from unnest(p_user, p_anonymous) with ordinality u (user_id, anonymous_id, o),
+            lateral (select
+                (select customer_id from identity where kind = 'user_id' and value = u.user_id)
+                    as by_user,
+                (select customer_id from identity
+                    where kind = 'anonymous_id' and value = u.anonymous_id) as by_device) i;
+        exit when v_unknown is not true;
+        for r in
+            select p.user_id, case when p.is_first then p.anonymous_id end as anonymous_id
+            from (
+                select u.user_id, u.anonymous_id,
+                    -- Of two users on one device the first to come has been the anonymous one.
+                    row_number() over (
+                        partition by u.anonymous_id order by u.user_id is null, min(u.o)) = 1
+                        as is_first
+                from unnest(p_user, p_anonymous) with ordinality u (user_id, anonymous_id, o)
+                where (u.user_id is not null and (
+                        select customer_id from identity
+                        where kind = 'user_id' and value = u.user_id) is null)
+                   or (u.anonymous_id is not null and (
+                        select customer_id from identity
+                        where kind = 'anonymous_id' and value = u.anonymous_id) is null)
+                group by u.user_id, u.anonymous_id) p
+            order by 1, 2  -- one order, so that two transactions rarely wait for each other
+        loop
+            perform identify(r.user_id, r.anonymous_id);
+        end loop;
     end loop;
-    v_customer := array(
-        select case when u.user_id is not null
-            then (select i.customer_id from identity i
-                  where i.kind = 'user_id' and i.value = u.user_id)
-            else (select i.customer_id from identity i
-                  where i.kind = 'anonymous_id' and i.value = u.anonymous_id)
-            end
-        from unnest(p_user, p_anonymous) with ordinality u (user_id, anonymous_id, o) order by o);
 
     -- Only where somebody may hear it is the order of acknowledgement worth a lock.
     v_lock := array(
@@ -244,31 +272,33 @@ begin
         perform 1 from customer where id = any (v_lock) order by id for no key update;
     end if;
 
-    with incoming as materialized (
-        select distinct on (x.source, x.message) x.*
+    with inserted as (
+        insert into event (
+            source_id, message_id, customer_id, type, name, occurred_at, received_at,
+            properties, context)
+        select source, message, customer, type, name, occurred, received, properties, context
         from unnest(
             p_source, p_message, v_customer, p_type, p_name, p_occurred, p_received,
             p_properties, p_context)
             with ordinality x (
                 source, message, customer, type, name, occurred, received, properties, context, o)
-        order by x.source, x.message, x.o),
-    inserted as (
-        insert into event (
-            source_id, message_id, customer_id, type, name, occurred_at, received_at,
-            properties, context)
-        select source, message, customer, type, name, occurred, received, properties, context
-        from incoming order by o
+        order by o
         on conflict (source_id, message_id) do nothing
-        returning source_id, message_id)
-    select coalesce(array_agg(i.o order by i.o), '{}') into accepted
-    from inserted join incoming i on i.source = source_id and i.message = message_id;
+        returning source_id, message_id),
+    first as (  -- the same event twice in one call: the first was inserted
+        select min(x.o) as o
+        from unnest(p_source, p_message) with ordinality x (source, message, o)
+        join inserted i on i.source_id = x.source and i.message_id = x.message
+        group by x.source, x.message)
+    select coalesce(array_agg(o order by o), '{}') into accepted from first;
 
     if cardinality(v_lock) > 0 then
         for r in
             select x.*
-            from unnest(p_source, p_message, v_customer, p_type, p_name, p_occurred, p_effects)
-                with ordinality x (source, message, customer, type, name, occurred, effects, o)
-            where x.o = any (accepted) and x.customer = any (v_lock)
+            from unnest(p_source, p_message, v_customer, p_occurred, p_effects)
+                with ordinality x (source, message, customer, occurred, effects, o)
+            join unnest(accepted) a (o) on a.o = x.o
+            where x.effects is not null
             order by x.o
         loop
             if r.effects ? 'traits' then
@@ -277,15 +307,17 @@ begin
             if r.effects ? 'hold' then
                 perform mark_hold(r.customer, r.effects -> 'hold', r.occurred);
             end if;
-            -- A page may be named like an event; only what was tracked has happened.
-            if r.type = 'track' and route(r.customer, r.name, r.source, r.message) > 0 then
-                routed := true;
-            end if;
             if r.effects ? 'entries' then
+                -- An enrollment hears what comes after the event that started it.
+                perform route(p_source, p_message, v_customer, p_type, p_name,
+                    accepted, v_lock, v_routed, r.o);
+                v_routed := r.o;
                 perform enter(r.customer, entry, r.source, r.message)
                     from jsonb_array_elements(r.effects -> 'entries') as entry;
                 routed := true;
             end if;
         end loop;
+        routed := route(p_source, p_message, v_customer, p_type, p_name,
+            accepted, v_lock, v_routed, cardinality(p_source)) or routed;
     end if;
 end $$;

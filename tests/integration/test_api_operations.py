@@ -199,7 +199,7 @@ async def test_a_broken_connection_costs_no_event(database_url: str, door: Door)
     async with running_api(database_url, door=door.url) as api:
 
         async def post(number: int) -> None:
-            while (await api.track("seen", messageId=f"m{number}")).status_code != 200:
+            while (await api.track("seen", messageId=f"m{number}")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
         async def disturb() -> None:

@@ -172,6 +172,17 @@ class _Mended(Journey[CartAbandoned], listens=[PurchaseMade]):
         return Outcome.completed(f"{purchase and purchase.order_id} {cart.cart_id}")
 
 
+@workflow.defn
+class _TimesOut(Journey[CartAbandoned]):
+    """A journey that forgets that a wait of Temporal's own raises at its timeout."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """A bug, too."""
+        await workflow.wait_condition(lambda: not cart.cart_id, timeout=0.1)
+        return Outcome.completed()
+
+
 def _start(world: PostgresWorld) -> Start:
     return Start(
         enrollment_id=world.enrollment_id,
@@ -247,3 +258,25 @@ async def test_17_a_bug_parks_the_journey_until_the_fix_is_deployed(
         "select state, outcome from enrollment where id = $1", world.enrollment_id
     )
     assert (row["state"], row["outcome"]) == ("ended", "completed")
+
+
+async def test_17_a_timeout_that_nobody_caught_is_a_bug_and_parks_the_journey(
+    world: PostgresWorld, temporal: WorkflowEnvironment
+) -> None:
+    queue = f"times-out-{uuid.uuid4().hex}"
+    async with _worker(world, temporal, queue, _TimesOut):
+        handle = await temporal.client.start_workflow(
+            "_TimesOut", _start(world), id=f"times-out/{uuid.uuid4()}", task_queue=queue
+        )
+
+        async def failing() -> bool:
+            events = (await handle.fetch_history()).events
+            return any(e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED for e in events)
+
+        await until(failing)
+        assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+        await handle.terminate()
+    state = await world.pool.fetchval(
+        "select state from enrollment where id = $1", world.enrollment_id
+    )
+    assert state == "live"

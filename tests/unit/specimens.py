@@ -9,6 +9,7 @@ from workflows import Journey, JourneyFailed, Outcome, Template, Topic, email, p
 
 DAY = timedelta(days=1)
 REMINDER = Template("abandoned_cart/reminder", CartAbandoned)
+MISSING = Template("abandoned_cart/no_such_template", CartAbandoned)
 RECEIPT = Template("abandoned_cart/gentle_reminder", CartAbandoned, topic=Topic.SERVICE)
 
 
@@ -148,6 +149,95 @@ class HearsTickets(Journey[CartAbandoned], listens=[TicketOpened]):
         return Outcome.completed(f"{opened and opened.ticket_id} {cart.cart_id}")
 
 
+@workflow.defn
+class LookInScope(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Asks about its customer inside a scope."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says how far it came."""
+        said = "nothing"
+        async with self.until(PurchaseMade) as bought:
+            await self.customer()
+            said = (await self.send(push(REMINDER, cart))).kind
+        return Outcome.completed(f"{said} {bool(bought)}")
+
+
+@workflow.defn
+class NestedAtEntry(Journey[CartAbandoned], listens=[PurchaseMade, SurveyAnswered]):
+    """Two scopes whose events may both be there before they are entered."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says how far it came."""
+        await self.sleep(timedelta(hours=1))
+        said = "interrupted"
+        async with self.until(PurchaseMade) as bought:
+            async with self.until(SurveyAnswered) as answered:
+                await self.sleep(DAY)
+            said = (await self.send(push(REMINDER, cart))).kind
+        return Outcome.completed(f"{said} {bool(bought)} {bool(answered)}")
+
+
+@workflow.defn
+class OwnWaitInScope(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Waits with Temporal's own means inside a scope."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """A scope interrupts these too."""
+        async with self.until(PurchaseMade) as bought:
+            await workflow.sleep(DAY)
+        return Outcome.completed(f"{cart.cart_id} {bool(bought)}")
+
+
+@workflow.defn
+class NoTemplate(Journey[CartAbandoned]):
+    """Sends what nobody wrote."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Another bug."""
+        return Outcome.completed((await self.send(push(MISSING, cart))).kind)
+
+
+@workflow.defn
+class PlainEnd(Journey[CartAbandoned]):
+    """Ends at once."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Nothing to do."""
+        return Outcome.completed(cart.cart_id)
+
+
+@workflow.defn
+class HeldThenNot(Journey[CartAbandoned]):
+    """Has a message that a long hold makes worthless."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Goes on for a while afterwards."""
+        until = workflow.now() + DAY
+        messages = (push(REMINDER, cart), email(REMINDER, cart))
+        delivery = await self.send_first(*messages, still=lambda: workflow.now() < until)
+        await self.sleep(100 * DAY)
+        return Outcome.completed(delivery.kind)
+
+
+@workflow.defn
+class RaisesInScope(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Fails inside a scope that is over."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Its own word counts."""
+        await self.sleep(timedelta(hours=1))
+        async with self.until(PurchaseMade):
+            raise JourneyFailed(cart.cart_id)
+        return Outcome.completed()
+
+
 ALL = (
     TwoWaits,
     Nested,
@@ -159,4 +249,11 @@ ALL = (
     Fails,
     Holds,
     HearsTickets,
+    LookInScope,
+    NestedAtEntry,
+    NoTemplate,
+    PlainEnd,
+    HeldThenNot,
+    RaisesInScope,
+    OwnWaitInScope,
 )
