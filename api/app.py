@@ -12,8 +12,8 @@ from infra.settings import Settings
 _DESCRIPTION = """
 Post events in the format of Segment's tracking API; read back what became of them.
 
-Every call but `/health` asks for a key: HTTP Basic, with the key as user name and no
-password (`curl -u KEY:`). Errors are problem details (RFC 9457).
+Every call but `/health`, `/metrics` and these pages asks for a key: HTTP Basic, with the key as
+user name and no password (`curl -u KEY:`). Errors are problem details (RFC 9457).
 """
 
 

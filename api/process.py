@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import asyncpg
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from api.app import create_app
 from api.metrics import Metrics
 from api.segment import SegmentReader
 from api.state import Parts
+from domain.errors import ConfigurationError
 from infra.database.accept import Acceptor
 from infra.database.keys import Keys
 from infra.database.pool import Pool, wait_for_pool
@@ -28,35 +30,35 @@ _log = structlog.get_logger()
 
 @contextlib.asynccontextmanager
 async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The application with its connections open, and the relay running where it is wanted here."""
+    """The application with its connections open. `app.state.relay` is there to be run.
+
+    Raises:
+        ConfigurationError: a setting makes no sense, or the database is not migrated.
+    """
     catalog = Catalog(discover(), settings.journey_parameters)
     database_url = settings.required_database_url()
-    pool = await wait_for_pool(database_url)
-    client = await connect(settings, lazy=True)
-    relay = Relay(pool, client)
-    acceptor = Acceptor(pool, relay.wake)
-    reading = Reading(database_url)
-    parts = Parts(
-        pool=pool,
-        keys=Keys(pool),
-        reader=SegmentReader(catalog),
-        acceptor=acceptor,
-        reading=reading,
-        metrics=Metrics(pool),
-        temporal=client,
-    )
-    await _announce_heard_names(pool, catalog)
-    carrying = asyncio.create_task(run_relay(relay)) if settings.relay_in_api else None
-    try:
-        yield create_app(parts, settings)
-    finally:
-        await acceptor.close()
-        if carrying is not None:
-            carrying.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await carrying
-        await reading.close()
-        await pool.close()
+    async with contextlib.AsyncExitStack() as opened:
+        pool = await wait_for_pool(database_url)
+        opened.push_async_callback(pool.close)
+        await _announce_heard_names(pool, catalog)
+        reading = Reading(database_url)
+        opened.push_async_callback(reading.close)
+        client = await connect(settings, lazy=True)
+        relay = Relay(pool, client)
+        acceptor = Acceptor(pool, relay.wake)
+        opened.push_async_callback(acceptor.close)
+        parts = Parts(
+            pool=pool,
+            keys=Keys(pool),
+            reader=SegmentReader(catalog),
+            acceptor=acceptor,
+            reading=reading,
+            metrics=Metrics(pool),
+            temporal=client,
+        )
+        app = create_app(parts, settings)
+        app.state.relay = relay
+        yield app
 
 
 async def serve(settings: Settings) -> None:
@@ -79,12 +81,21 @@ async def serve(settings: Settings) -> None:
             )
             settle()
             _log.info("ready", port=settings.api_port)
-            await run_server(config, listener)
+            # Should either end by itself, the process ends: half of it would look healthy.
+            async with asyncio.TaskGroup() as halves:
+                if settings.relay_in_api:
+                    halves.create_task(run_relay(app.state.relay))
+                halves.create_task(run_server(config, listener))
 
 
 async def _announce_heard_names(pool: Pool, catalog: Catalog) -> None:
     """Before any journey of this version can be entered, its events must be routed by all."""
-    await pool.execute(
-        "insert into heard_name (name) select unnest($1::text[]) on conflict do nothing",
-        sorted(catalog.heard_names()),
-    )
+    try:
+        await pool.execute(
+            "insert into heard_name (name) select unnest($1::text[]) on conflict do nothing",
+            sorted(catalog.heard_names()),
+        )
+    except asyncpg.UndefinedTableError:
+        raise ConfigurationError(
+            "the database has no tables of Sojourn: run `sojourn migrate` first"
+        ) from None

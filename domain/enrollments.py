@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -96,6 +96,3 @@ class EndAnswer(BaseModel):
 
     ended: bool
     news: list[Envelope]
-
-
-EnrollmentState = Literal["live", "ended"]

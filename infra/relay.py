@@ -27,7 +27,7 @@ from infra.database.backlog import LEASE, Backlog, Claim
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import UNREACHABLE, Pool, wait_for_pool
 from infra.settings import Settings
-from infra.temporal import ABSENT, connect
+from infra.temporal import ABSENT, connect, register
 from infra.watch import Watch, is_gone
 
 _log = structlog.get_logger()
@@ -200,7 +200,7 @@ class Relay:
             await self._backlog.later(claim.enrollment_id, f"Temporal: {error}")
 
     async def _later(self, claim: Claim, error: Exception) -> None:
-        pause = min(2.0**claim.attempts, _LONGEST_PAUSE)
+        pause = min(2.0 ** min(claim.attempts, 10), _LONGEST_PAUSE)
         _log.warning(
             "an event could not be handed over; will try again",
             workflow_id=claim.workflow_id,
@@ -248,6 +248,19 @@ async def serve(settings: Settings) -> None:
 
 async def run_relay(relay: Relay) -> None:
     """Carry, and watch over what was carried, until cancelled."""
+    await _register(relay.client)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
         tasks.create_task(Watch(relay.pool, relay.client).run())
+
+
+async def _register(client: Client) -> None:
+    """Register what journeys are started with, as soon as Temporal is there."""
+    while True:
+        try:
+            await register(client)
+        except (RPCError, RuntimeError) as error:
+            _log.warning("Temporal does not answer; events are kept", error=str(error))
+            await asyncio.sleep(1)
+        else:
+            return

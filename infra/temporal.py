@@ -20,8 +20,14 @@ _log = structlog.get_logger()
 SEARCH_ATTRIBUTES = ("SojournCustomer", "SojournJourney", "SojournState")
 """Keyword search attributes: whose journey, which one, and how it stands."""
 
-ABSENT = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED})
-"""What a server answers that is not there."""
+ABSENT = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+    }
+)
+"""What a server answers that is not there, or has no room: nobody's event is at fault."""
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:

@@ -37,6 +37,8 @@ where id in (
 returning id, workflow_id
 """
 
+_RUN = "update enrollment set run_id = $2 where id = $1 and run_id is distinct from $2"
+
 _GONE = {
     WorkflowExecutionStatus.TERMINATED: "its workflow was terminated in Temporal",
     WorkflowExecutionStatus.TIMED_OUT: "its workflow timed out in Temporal",
@@ -108,6 +110,8 @@ class Watch:
             reason: str | None = "its workflow was deleted in Temporal"
         else:
             reason = _GONE.get(description.status) if description.status else None
+            # After a reset the journey goes on under another run: links should lead there.
+            await self._pool.execute(_RUN, enrollment_id, description.run_id)
         if reason is None:
             return False
         gone = await self._enrollments.ended_outside(enrollment_id, reason)

@@ -17,6 +17,7 @@ from api.process import running_app
 from api.state import Parts
 from infra.database.keys import SCOPES, create_key
 from infra.database.pool import Pool, open_pool
+from infra.relay import run_relay
 from infra.settings import Settings
 from tests.parts import free_port
 
@@ -156,7 +157,6 @@ async def running_api(
     configured = Settings(
         database_url=door or database_url,
         temporal_address=temporal_address,
-        relay_in_api=relay,
         **settings,
     )
     try:
@@ -166,7 +166,12 @@ async def running_api(
                 transport=httpx.ASGITransport(app), base_url="http://api", timeout=60
             ) as http,
         ):
+            carrying = asyncio.create_task(run_relay(app.state.relay)) if relay else None
             yield Api(app, http, pool)
+            if carrying is not None:
+                carrying.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await carrying
     finally:
         await pool.close()
 

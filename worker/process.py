@@ -12,7 +12,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
 from activities.messaging import MessagingActivities
-from infra.channels import ConfiguredEndpoints, build_channels
+from infra.channels import SENDS_AT_ONCE, ConfiguredEndpoints, build_channels
 from infra.database.customers import PostgresCustomers
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
@@ -64,6 +64,8 @@ def build_workers(
             client,
             task_queue=queue,
             activities=[messaging.send, messaging.skip],
+            # No send waits for a connection after its place is reserved and its call noted.
+            max_concurrent_activities=SENDS_AT_ONCE,
             graceful_shutdown_timeout=_GRACE,
             activity_task_poller_behavior=polling,
         )

@@ -68,6 +68,19 @@ def with_holds(listens: tuple[type[Event], ...]) -> tuple[type[Event], ...]:
     return tuple(dict.fromkeys((*listens, *holds)))
 
 
+def check_events(cls: type, kinds: tuple[type[Event], ...]) -> None:
+    """Check that event types are declared where every process and the sandbox share them.
+
+    Raises:
+        JourneyError: one stands beside the journey, where the sandbox would make it anew.
+    """
+    for kind in kinds:
+        if kind.__module__.partition(".")[0] == "journeys":
+            raise JourneyError(
+                f"{cls.__name__}: move the event type {kind.__name__} to domain/events/"
+            )
+
+
 def check_run(cls: type, trigger: type[Event]) -> None:
     """Check that `run` takes the trigger and is decorated.
 

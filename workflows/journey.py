@@ -24,6 +24,7 @@ from domain.outcomes import Outcome, OutcomeKind
 from workflows import attributes
 from workflows.declaration import (
     Declaration,
+    check_events,
     check_run,
     check_waits,
     snake_case,
@@ -100,6 +101,7 @@ class Journey(ABC, Generic[E, P]):
             return
         trigger, parameters = _type_arguments(cls)
         heard = with_holds(tuple(listens))
+        check_events(cls, (trigger, *heard))
         check_run(cls, trigger)
         if not workflow.unsafe.in_sandbox():
             check_waits(cls, heard)

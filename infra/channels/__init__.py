@@ -1,7 +1,6 @@
 """The channels: each hands a message to one provider and says precisely what became of it."""
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from pydantic import SecretStr
 
@@ -12,6 +11,7 @@ from infra.channels.webhook import WebhookChannel
 from infra.settings import Settings
 
 __all__ = [
+    "SENDS_AT_ONCE",
     "ConfiguredEndpoints",
     "EmailChannel",
     "PushChannel",
@@ -19,27 +19,19 @@ __all__ = [
     "build_channels",
 ]
 
+SENDS_AT_ONCE = 16
+"""How many messages a worker hands over at once, for each queue of sends."""
+
 
 class ConfiguredEndpoints:
-    """The endpoints of our own people, as the settings name them.
+    """The endpoints of our own people, as the settings name them: URLs by name."""
 
-    Args:
-        webhooks: URLs by name.
-        default_base: where names that nobody configured go, such as the development mailbox;
-            None: they go nowhere.
-    """
-
-    def __init__(self, webhooks: Mapping[str, str], default_base: str | None = None) -> None:
+    def __init__(self, webhooks: Mapping[str, str]) -> None:
         self._webhooks = dict(webhooks)
-        self._default_base = default_base
 
     def address(self, name: str) -> str | None:
         """The endpoint's URL, or None where nobody configured one."""
-        if url := self._webhooks.get(name):
-            return url
-        if self._default_base is None:
-            return None
-        return f"{self._default_base.rstrip('/')}/webhooks/{quote(name, safe='')}"
+        return self._webhooks.get(name) or None
 
 
 def build_channels(settings: Settings) -> dict[str, Channel]:
@@ -56,6 +48,7 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
             username=settings.smtp_username,
             password=_secret(settings.smtp_password),
             starttls=settings.smtp_starttls,
+            connections=2 * SENDS_AT_ONCE,  # both queues of sends at once
         ),
         WebhookChannel(),
     ]

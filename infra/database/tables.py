@@ -133,6 +133,7 @@ class AddressRow(SQLModel, table=True):
     """Where a customer can be reached. The newest live address of a channel is used."""
 
     __tablename__ = "address"
+    __table_args__ = (Index(None, "channel", "value"),)
 
     customer_id: str = _reference("customer.id", key=True)
     channel: str = _text(key=True)

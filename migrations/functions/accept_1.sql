@@ -111,11 +111,18 @@ begin
             set value = excluded.value, updated_at = excluded.updated_at;
     delete from address where customer_id = p_customer and channel in (
         select key from jsonb_each(p_effects -> 'addresses') where value = 'null');
-    insert into address (customer_id, channel, value, updated_at)
+    -- A new e-mail address or number replaces the old one, which may be somebody else's by now.
+    -- Push tokens belong to devices: a customer may have several.
+    delete from address a using jsonb_each_text(p_effects -> 'addresses') told
+        where a.customer_id = p_customer and a.channel = told.key and told.key <> 'push'
+        and a.value <> told.value;
+    insert into address as a (customer_id, channel, value, updated_at)
         select p_customer, key, value, clock_timestamp()
         from jsonb_each_text(p_effects -> 'addresses') where value is not null
         on conflict (customer_id, channel, value) do update
-            set updated_at = excluded.updated_at, dead_since = null;
+            set updated_at = excluded.updated_at,
+            -- The same words again do not mend a mailbox; a device says so when it is back.
+            dead_since = case when a.channel <> 'push' then a.dead_since end;
     update customer set
         time_zone = case when p_effects ? 'time_zone' then p_effects ->> 'time_zone'
             else time_zone end,

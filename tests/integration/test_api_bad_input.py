@@ -343,7 +343,7 @@ async def test_a_page_that_is_named_like_an_event_is_not_that_event(api: Api) ->
     cart = {"cart_id": "c"}
     await api.track("cart_abandoned", cart, user="reader")
     page = {"type": "page", "userId": "reader", "name": "purchase_made", "messageId": "a page"}
-    await api.receipts([page])
+    await api.receipts([page, {"type": "identify", "userId": "reader", "messageId": "beside"}])
     (enrollment,) = await api.about("enrollments", user="reader")
     delivered = await api.pool.fetch(
         "select number from delivery where enrollment_id = $1", enrollment["id"]

@@ -74,21 +74,44 @@ async def test_what_an_identify_does_not_mention_stays(api: Api) -> None:
     assert (found["time_zone"], found["locale"]) == ("Europe/Berlin", "de")
 
 
-async def test_a_dead_address_lives_again_when_it_is_told_again(api: Api) -> None:
+async def _dead(api: Api) -> list[bool]:
+    found = await api.customer(user_id="u1")
+    return [address["dead_since"] is not None for address in found["addresses"]]
+
+
+async def test_a_dead_push_token_lives_again_when_the_device_tells_it_again(api: Api) -> None:
+    await api.identify({"push_token": "t1"})
+    await api.pool.execute("update address set dead_since = now()")
+    await api.identify({"first_name": "Ada"})
+    assert await _dead(api) == [True]
+    await api.identify({"push_token": "t1"})
+    assert await _dead(api) == [False]
+
+
+async def test_a_dead_e_mail_address_is_replaced_by_another_and_not_by_itself(api: Api) -> None:
     await api.identify({"email": "a@example.com"})
     await api.pool.execute("update address set dead_since = now()")
-    assert (await api.customer(user_id="u1"))["addresses"][0]["dead_since"] is not None
-    await api.identify({"first_name": "Ada"})
-    assert (await api.customer(user_id="u1"))["addresses"][0]["dead_since"] is not None
     await api.identify({"email": "a@example.com"})
-    assert (await api.customer(user_id="u1"))["addresses"][0]["dead_since"] is None
+    assert await _dead(api) == [True]
+    await api.identify({"email": "b@example.com"})
+    assert await _dead(api) == [False]
 
 
-async def test_the_newest_address_of_a_channel_is_the_one_to_use(api: Api) -> None:
-    for address in ("a@example.com", "b@example.com", "a@example.com"):
-        await api.identify({"email": address})
+async def test_an_old_e_mail_address_is_never_fallen_back_to(api: Api) -> None:
+    for address in ("old@example.com", "new@example.com"):
+        await api.identify({"email": address, "push_token": address})
+    found = await api.customer(user_id="u1")
+    assert [a["value"] for a in found["addresses"] if a["channel"] == "email"] == [
+        "new@example.com"
+    ]
+    assert len([a for a in found["addresses"] if a["channel"] == "push"]) == 2
+
+
+async def test_the_newest_push_token_is_the_one_to_use(api: Api) -> None:
+    for token in ("a", "b", "a"):
+        await api.identify({"push_token": token})
     newest = await api.pool.fetchval("select value from address order by updated_at desc limit 1")
-    assert newest == "a@example.com"
+    assert newest == "a"
     assert await api.count("address") == 2
 
 

@@ -20,6 +20,7 @@ from domain.messages import (
     Verdict,
 )
 from domain.outcomes import Outcome
+from infra.database.accept import Acceptor
 from infra.database.pool import Pool
 from tests.worlds import (
     PostgresWorld,
@@ -30,6 +31,7 @@ from tests.worlds import (
     memory_world,
     postgres_world,
     service,
+    track,
 )
 
 BOUGHT = PurchaseMade(order_id="o1", cart_id="c1")
@@ -203,21 +205,60 @@ async def test_g5_fifty_triggers_at_once_never_exceed_the_cap(real: PostgresWorl
     assert sum(isinstance(decision, Go) for decision in decisions) == 3
 
 
-async def test_g3_an_acknowledgement_and_a_decision_at_once_are_never_both_first(
+async def test_g3_a_decision_waits_for_an_acknowledgement_that_is_under_way(
     real: PostgresWorld,
 ) -> None:
-    # Whoever gets the customer's lock first: either the message was decided before the
-    # purchase was acknowledged, or the decision is stale. Seen from the ledger's times.
-    for n in range(20):
-        world = await postgres_world(real.pool)
-        decision, _ = await asyncio.gather(
-            world.gate.decide(ask(world, step=f"s{n}"), by_push()), world.acknowledge(BOUGHT)
+    async with real.pool.acquire() as connection:
+        accepting = connection.transaction()
+        await accepting.start()
+        await Acceptor(connection, lambda: None).accept([track(real.user_id, BOUGHT)])
+        deciding = asyncio.create_task(real.gate.decide(ask(real), by_push()))
+        await asyncio.sleep(0.3)
+        assert not deciding.done()
+        await accepting.commit()  # only now is it acknowledged
+    assert isinstance(await deciding, Stale)
+
+
+async def test_g3_an_acknowledgement_waits_for_a_decision_that_is_under_way(
+    real: PostgresWorld,
+) -> None:
+    async with real.pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "select 1 from customer where id = $1 for no key update", real.customer_id
         )
-        number = await real.pool.fetchval(
-            "select last_number from enrollment where id = $1", world.enrollment_id
+        acknowledging = asyncio.create_task(real.acknowledge(BOUGHT))
+        await asyncio.sleep(0.3)
+        assert not acknowledging.done()
+    await acknowledging
+    assert isinstance(await real.gate.decide(ask(real), by_push()), Stale)
+
+
+async def test_a_late_answer_completes_what_the_end_left_unknown(world: World) -> None:
+    go = await world.gate.decide(ask(world), by_push())
+    assert isinstance(go, Go)
+    assert await world.gate.unsettled(ask(world)) == {ask(world).key(by_push())}
+    await world.gate.skip(ask(world), by_push(), Reason.NOT_CONFIGURED, "another worker")
+    assert await world.verdicts() == [("sending", "on_its_way")]
+    await world.enrollments.end(
+        EndRequest(
+            enrollment_id=world.enrollment_id,
+            customer_id=world.customer_id,
+            heard=1,
+            outcome=Outcome.completed(),
         )
-        assert number == 2
-        assert isinstance(decision, Go | Stale)
+    )
+    assert await world.verdicts() == [("unknown", "provider_did_not_say")]
+    now = await world.gate.complete(go.message_id, Verdict.SENT, Reason.SENT)
+    assert now is Verdict.SENT
+    assert await world.verdicts() == [("sent", "accepted_by_provider")]
+
+
+async def test_a_rejection_is_not_made_unknown_by_a_later_attempt(world: World) -> None:
+    go = await world.gate.decide(ask(world), by_push())
+    assert isinstance(go, Go)
+    await world.gate.complete(go.message_id, Verdict.REJECTED, Reason.REJECTED)
+    now = await world.gate.complete(go.message_id, Verdict.UNKNOWN, Reason.AMBIGUOUS)
+    assert now is Verdict.REJECTED
 
 
 async def test_every_decision_is_kept_with_its_time_and_reason(real: PostgresWorld) -> None:
