@@ -248,8 +248,8 @@ async def serve(settings: Settings) -> None:
 
 async def run_relay(relay: Relay) -> None:
     """Carry, and watch over what was carried, until cancelled."""
-    await _register(relay.client)
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_register(relay.client))
         tasks.create_task(relay.run())
         tasks.create_task(Watch(relay.pool, relay.client).run())
 
@@ -260,7 +260,7 @@ async def _register(client: Client) -> None:
         try:
             await register(client)
         except (RPCError, RuntimeError) as error:
-            _log.warning("Temporal does not answer; events are kept", error=str(error))
+            _log.debug("could not register search attributes yet", error=str(error))
             await asyncio.sleep(1)
         else:
             return
