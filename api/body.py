@@ -20,6 +20,8 @@ LARGEST_BODY = 500 * 1024
 DEEPEST = 64
 """Levels of nesting in one event."""
 
+_MOST_BRACKETS = 100_000
+
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRUCTURE = re.compile(rb'["{}\[\],]|\\.', re.DOTALL)
 
@@ -161,7 +163,9 @@ def _only(text: bytes, opening: bytes, closing: bytes) -> list[bytes] | None:
         return None
     members: list[bytes] = []
     depth, begin = 0, 1
-    for match in _brackets(text, 1):
+    for count, match in enumerate(_brackets(text, 1)):
+        if count > _MOST_BRACKETS:
+            return None  # made to keep us busy
         token = match[0]
         if token in b"{[":
             depth += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -69,23 +70,28 @@ async def serve(settings: Settings) -> None:
     """
     with listen(settings.host, settings.api_port, "SOJOURN_API_PORT") as listener:
         async with running_app(settings) as app:
-            config = uvicorn.Config(
-                app,
-                http="httptools",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=5,
-            )
-            settle()
-            _log.info("ready", port=settings.api_port)
-            # Should either end by itself, the process ends: half of it would look healthy.
-            async with asyncio.TaskGroup() as halves:
-                if settings.relay_in_api:
-                    halves.create_task(run_relay(app.state.relay))
-                halves.create_task(run_server(config, listener))
+            await serve_app(app, listener, relay=settings.relay_in_api)
+
+
+async def serve_app(app: FastAPI, listener: socket.socket, *, relay: bool) -> None:
+    """Serve an application of `running_app`, and run its relay where that is wanted here."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )
+    settle()
+    _log.info("ready", port=listener.getsockname()[1])
+    # Should either end by itself, the process ends: half of it would look healthy.
+    async with asyncio.TaskGroup() as halves:
+        if relay:
+            halves.create_task(run_relay(app.state.relay))
+        halves.create_task(run_server(config, listener))
 
 
 async def _announce_heard_names(pool: Pool, catalog: Catalog) -> None:

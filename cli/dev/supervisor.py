@@ -312,6 +312,18 @@ class Supervisor:
             self._terminal.say(name, f"{how} ({time.monotonic() - begun:.1f} s)")
         if self._postgres is not None:
             self._postgres.tidy()
+        elif self._settings.database_url is not None:
+            await self._withdraw_key(self._settings.required_database_url())
+
+    async def _withdraw_key(self, url: str) -> None:
+        """The key `dev` must not stay behind in a database that is not ours."""
+        from infra.database.keys import withdraw_development_key  # noqa: PLC0415 -- as above
+
+        try:
+            await withdraw_development_key(url)
+        except (OSError, SojournError) as error:
+            still = f"the key dev is still there ({error}): `sojourn keys revoke dev`"
+            self._terminal.say("postgres", still, "red")
 
 
 def _sentence(child: Child) -> str:

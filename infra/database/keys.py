@@ -186,3 +186,15 @@ async def ensure_development_key(database_url: str) -> None:
         await create_key(pool, "dev", SCOPES, key="dev")
     finally:
         await pool.close()
+
+
+async def withdraw_development_key(database_url: str) -> None:
+    """Revoke the key `dev`, where `make dev` worked on a database that is not its own."""
+    pool = await open_pool(database_url, size=1)
+    try:
+        await pool.execute(
+            "update api_key set revoked_at = now() where digest = $1 and revoked_at is null",
+            _digest("dev"),
+        )
+    finally:
+        await pool.close()

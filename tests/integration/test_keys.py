@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from domain.errors import Refused
-from infra.database.keys import SCOPES, Keys, create_key, list_keys, revoke_key
+from infra.database.keys import (
+    SCOPES,
+    Keys,
+    create_key,
+    ensure_development_key,
+    list_keys,
+    revoke_key,
+    withdraw_development_key,
+)
 from infra.database.pool import Pool
 from tests.parts import Postgres
 
@@ -147,3 +155,10 @@ def test_a_database_that_is_not_there_is_one_sentence(postgres: Postgres) -> Non
     assert "SOJOURN_DATABASE_URL" in Cli(None).refused("list")
     assert "does not answer" in Cli("postgresql://x:s3cret@127.0.0.1:9/x").refused("list")
     assert "migrate" in Cli(postgres.url("postgres")).refused("list")
+
+
+async def test_the_development_key_is_withdrawn_again(database_url: str, pool: Pool) -> None:
+    await ensure_development_key(database_url)
+    assert await Keys(pool).grant("dev") is not None
+    await withdraw_development_key(database_url)
+    assert await Keys(pool).grant("dev") is None
