@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import journeys
@@ -18,18 +18,17 @@ def discover() -> tuple[type[Journey[Any, Any]], ...]:
     Raises:
         JourneyError: two of them have the same name, or one is not a Temporal workflow.
     """
-    for module in pkgutil.iter_modules(journeys.__path__, "journeys."):
-        importlib.import_module(module.name)
-    found = [cls for cls in _subclasses(Journey) if cls.__module__.startswith("journeys.")]
-    return tuple(sorted(found, key=lambda cls: cls.declaration.name))
+    found: dict[str, type[Journey[Any, Any]]] = {}
+    for info in pkgutil.walk_packages(journeys.__path__, "journeys."):
+        # By module, not by asking Journey for its subclasses: the sandbox makes its own copies.
+        for value in vars(importlib.import_module(info.name)).values():
+            if isinstance(value, type) and issubclass(value, Journey) and _declared_in(value, info):
+                found[f"{value.__module__}.{value.__qualname__}"] = value
+    return tuple(sorted(found.values(), key=lambda cls: cls.declaration.name))
 
 
-def _subclasses(cls: type[Any]) -> Iterator[type[Journey[Any, Any]]]:
-    subclasses: list[type[Any]] = cls.__subclasses__()
-    for sub in subclasses:
-        if "declaration" in sub.__dict__:
-            yield sub
-        yield from _subclasses(sub)
+def _declared_in(cls: type[Journey[Any, Any]], info: pkgutil.ModuleInfo) -> bool:
+    return "declaration" in cls.__dict__ and cls.__module__ == info.name
 
 
 class Catalog:

@@ -1,0 +1,100 @@
+"""The catalog finds journeys by their folders."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from domain.errors import BadParameters, JourneyError
+from domain.events import CartAbandoned
+from journeys.catalog import Catalog, discover
+from tests.plays import Stage
+from tests.unit.specimens import OneSend
+
+
+async def test_the_copies_that_the_sandbox_makes_are_not_found(stage: Stage) -> None:
+    play = await stage.play(discover()[0], CartAbandoned(cart_id="c1"))
+    await play.settles()
+    names = [cls.declaration.name for cls in discover()]
+    assert names == ["abandoned_cart", "post_purchase_survey"]
+    await play.handle.terminate()
+
+
+def test_two_journeys_of_one_name_are_refused() -> None:
+    with pytest.raises(JourneyError, match="two journeys are called 'one_send'"):
+        Catalog([OneSend, OneSend])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"no_such": {}}, "no_such"),
+        ({"abandoned_cart": {"no_such": 1}}, "no_such"),
+        ({"abandoned_cart": {"patience": "soon"}}, "patience"),
+    ],
+)
+def test_a_wrong_parameter_is_named(overrides: dict[str, dict[str, object]], said: str) -> None:
+    with pytest.raises(BadParameters, match=said):
+        Catalog(discover(), overrides)
+
+
+@pytest.mark.parametrize(
+    ("line", "decorator", "signature", "body", "said"),
+    [
+        (
+            "Journey[CartAbandoned]",
+            "@workflow.run",
+            "self, cart: CartAbandoned",
+            "await self.wait_for(PurchaseMade, timeout=DAY)",
+            r"add it to `listens=\[…\]`",
+        ),
+        (
+            "Journey[CartAbandoned]",
+            "",
+            "self, cart: CartAbandoned",
+            "await self.sleep(DAY)",
+            "decorate it with @workflow.run",
+        ),
+        (
+            "Journey[CartAbandoned]",
+            "@workflow.run",
+            "self, purchase: PurchaseMade",
+            "await self.sleep(DAY)",
+            "for the event that starts it",
+        ),
+        (
+            "Journey",
+            "@workflow.run",
+            "self, cart: CartAbandoned",
+            "await self.sleep(DAY)",
+            "say which event starts it",
+        ),
+    ],
+)
+def test_a_mistake_is_found_at_import(
+    tmp_path: Path, line: str, decorator: str, signature: str, body: str, said: str
+) -> None:
+    source = tmp_path / "mistaken.py"
+    source.write_text(
+        f"""
+from datetime import timedelta
+from temporalio import workflow
+from domain.events import CartAbandoned, PurchaseMade
+DAY = timedelta(days=1)
+class Mistaken({line}):
+    {decorator}
+    async def run({signature}) -> Outcome:
+        {body}
+        return Outcome.completed()
+"""
+    )
+    spec = importlib.util.spec_from_file_location("mistaken", source)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["mistaken"] = importlib.util.module_from_spec(spec)
+    try:
+        with pytest.raises(JourneyError, match=said):
+            spec.loader.exec_module(sys.modules["mistaken"])
+    finally:
+        del sys.modules["mistaken"]
