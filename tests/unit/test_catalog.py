@@ -81,6 +81,7 @@ def test_a_mistake_is_found_at_import(
 from datetime import timedelta
 from temporalio import workflow
 from domain.events import CartAbandoned, PurchaseMade
+from workflows import Journey, Outcome
 DAY = timedelta(days=1)
 class Mistaken({line}):
     {decorator}
