@@ -127,8 +127,6 @@ class SegmentReader:
                 "action": declared.hold.action,
             }
         if entries := self._catalog.entries(event):
-            for entry in entries:
-                _check_length(entry.key or "", f"the key of journey {entry.journey}", "properties")
             effects["entries"] = [entry_effect(entry) for entry in entries]
         return declared.name, properties, effects or None
 

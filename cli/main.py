@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli import health, keys
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, JourneyError, SojournError
 from infra.settings import Settings, load_settings
 
 Serve = Callable[[Settings], Coroutine[Any, Any, object]]
@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 
-def refuse(error: ConfigurationError) -> NoReturn:
+def refuse(error: SojournError) -> NoReturn:
     """Say in one sentence what stands in the way, and end with exit code 2."""
     sys.stderr.write(f"sojourn: {error}\n")
     raise typer.Exit(CANNOT_START)
@@ -51,7 +51,7 @@ def _run(process: str, serve: Callable[[], Serve]) -> None:
 
         logs.configure(settings, process)
         _until_signalled(serve()(settings))
-    except ConfigurationError as error:
+    except (ConfigurationError, JourneyError) as error:
         refuse(error)
 
 

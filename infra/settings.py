@@ -1,5 +1,6 @@
 """Settings, read once a process from the environment (prefix `SOJOURN_`) and passed in."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,4 +106,6 @@ def load_settings(**overrides: Any) -> Settings:
         name = "SOJOURN_" + "_".join(str(part) for part in first["loc"][:1]).upper()
         raise ConfigurationError(f"{name}: {first['msg']}") from None
     except ValueError as error:  # pydantic-settings: a value that should be JSON is not
-        raise ConfigurationError(f"{error}: not the JSON that was expected") from None
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"SOJOURN_{field[1].upper()}" if field else "a setting"
+        raise ConfigurationError(f"{name} is not the JSON that is expected") from None

@@ -15,6 +15,8 @@ from domain.events import Event, event_types
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
 
+_LONGEST_KEY = 255
+
 E = TypeVar("E", bound=Event)
 
 
@@ -45,6 +47,8 @@ class Declaration(Generic[E]):
         if self.where is not None and not self.where(event):
             return None
         key = self.key(event) if self.key is not None else None
+        if key is not None and len(key) > _LONGEST_KEY:
+            key = key_in_id(key)  # one journey's key must not cost the others the event
         return Entry(
             journey=self.name,
             workflow_type=self.workflow_type,

@@ -20,7 +20,8 @@ def read_envelopes(name: str | None, raw: RawValue | None) -> list[Envelope]:
     """Read a signal's payload, whoever sent it.
 
     The relay sends a list of envelopes. A person in the Temporal UI sends the properties
-    alone, as the signal's description shows.
+    alone, as the signal's description shows; what stands in an envelope by itself was sent by
+    a person too, and has no number of ours.
 
     Args:
         name: the event's name, or None for a signal that carries several kinds.
@@ -37,10 +38,12 @@ def read_envelopes(name: str | None, raw: RawValue | None) -> list[Envelope]:
         raise Unreadable(f"not decodable: {error}") from error
     if isinstance(data, list):
         return [_envelope(item) for item in data]
-    if isinstance(data, dict) and {"number", "event_id"} <= data.keys():
-        return [_envelope(data)]
     if isinstance(data, dict) and name is not None:
         now = workflow.now().isoformat()
+        if {"number", "event_id"} <= data.keys():
+            data = data.get("properties")
+            if not isinstance(data, dict):
+                raise Unreadable("an envelope without properties")
         return [Envelope(BY_HAND, name, f"by-hand-{workflow.uuid4()}", now, data)]
     raise Unreadable(f"expected a JSON object with the event's properties, got {data!r:.80}")
 
@@ -71,6 +74,7 @@ class Inbox:
 
     def __post_init__(self) -> None:
         self._ahead: dict[int, Envelope] = {}
+        self._heard_as: dict[int, str] = {}
 
     @property
     def missing(self) -> int | None:
@@ -85,7 +89,13 @@ class Inbox:
                 ready.append(envelope)
             elif envelope.number > self.heard:
                 self._ahead.setdefault(envelope.number, envelope)
+                if self._ahead[envelope.number].event_id != envelope.event_id:
+                    ready.append(envelope)
+            elif self._heard_as.get(envelope.number, envelope.event_id) != envelope.event_id:
+                # A person copied an envelope and so took this number: the event still counts.
+                ready.append(envelope)
             while (following := self._ahead.pop(self.heard + 1, None)) is not None:
                 self.heard += 1
+                self._heard_as[self.heard] = following.event_id
                 ready.append(following)
         return ready

@@ -34,6 +34,10 @@ class PartFailedError(SojournError):
     """A part cannot be kept running; it has been said why."""
 
 
+_SAME_SIGNAL = 0.5
+"""Seconds within which a second signal is the first one, come by another way."""
+
+
 class Supervisor:
     """All parts of one data directory in one terminal.
 
@@ -53,6 +57,7 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = False
+        self._told_at = 0.0
         self._hurry = asyncio.Event()
         self._end: asyncio.Future[int]
         self._postgres: Postgres | None = None
@@ -93,11 +98,15 @@ class Supervisor:
             lock.release()
 
     def _told_to_end(self) -> None:
+        now = time.monotonic()
         if self._ending or self._end.done():
+            if now - self._told_at < _SAME_SIGNAL:
+                return  # make passes on what the terminal has sent us already
             if not self._hurry.is_set():
                 self._terminal.say("sojourn", "told again: hurrying")
             self._hurry.set()
         else:
+            self._told_at = now
             self._terminal.say("sojourn", "ending")
             self._end.set_result(0)
 

@@ -96,12 +96,6 @@ BAD: dict[str, tuple[bytes, int, str, str | None]] = {
         "properties.products",
         "properties.products",
     ),
-    "a cart id that no index holds": (
-        raw(event='"cart_abandoned"', properties=f'{{"cart_id":"{LONG}"}}'),
-        400,
-        "longer than",
-        "properties",
-    ),
     "a ticket id that no index holds": (
         raw(event='"ticket_opened"', properties=f'{{"ticket_id":"{LONG}"}}'),
         400,

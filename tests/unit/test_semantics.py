@@ -117,6 +117,30 @@ async def test_4_an_event_sent_by_hand_counts_and_is_shown_as_such(stage: Stage)
     assert (await play.ends()).reason == "by hand None c1"
 
 
+async def test_4_a_number_taken_by_hand_does_not_swallow_the_real_event(stage: Stage) -> None:
+    play = await stage.play(TwoWaits, CART)
+    copied = {
+        "number": 2,
+        "name": "purchase_made",
+        "event_id": "copied",
+        "occurred_at": "2026-01-01T00:00:00+00:00",
+        "properties": {"order_id": "copied"},
+    }
+    await play.handle.signal("purchase_made", [copied])
+    await play.happens(_bought("real"))
+    assert (await play.ends()).reason == "copied real c1"
+
+
+async def test_4_an_envelope_by_itself_was_sent_by_hand(stage: Stage) -> None:
+    play = await stage.play(TwoWaits, CART)
+    properties = {"order_id": "by hand"}
+    envelope = {"number": 2, "event_id": "e", "properties": properties}
+    await play.handle.signal("purchase_made", envelope)
+    await play.happens(_bought("real"))
+    assert "by hand in the Temporal UI" in await play.story()
+    assert (await play.ends()).reason == "by hand real c1"
+
+
 async def test_8_until_looks_at_what_has_arrived_untaken_when_it_is_entered(stage: Stage) -> None:
     play = await stage.play(Nested, CART, _bought("o1", "c1"))
     assert (await play.ends()).reason == "outer o1"

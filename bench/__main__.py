@@ -1,0 +1,45 @@
+"""`python -m bench`: measure, show the table, write results/latest.json."""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+from bench import accepting, latency
+from bench.plan import Figure, Measured, Plan
+from bench.report import table, write
+
+MEASUREMENTS: dict[str, Callable[[Plan], Awaitable[Measured]]] = {
+    "accepting": accepting.measure,
+    "latency": latency.measure,
+}
+
+
+async def _run(plan: Plan, names: list[str]) -> None:
+    figures: list[Figure] = []
+    notes: list[str] = []
+    for name in names:
+        measured = await MEASUREMENTS[name](plan)
+        figures += measured.figures
+        notes += measured.notes
+    print()
+    print(table(figures))
+    print()
+    print("\n".join(notes))
+    print(f"\nWritten to {write(figures, notes, quick=plan.quick)}")
+
+
+def main() -> None:
+    """Read the arguments and measure."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="three repeats instead of five")
+    parser.add_argument("--only", choices=MEASUREMENTS, help="one measurement alone")
+    arguments = parser.parse_args()
+    for name in [name for name in os.environ if name.startswith("SOJOURN_")]:
+        del os.environ[name]  # a developer's own settings are not what is measured
+    names = [arguments.only] if arguments.only else list(MEASUREMENTS)
+    asyncio.run(_run(Plan(arguments.quick), names))
+
+
+if __name__ == "__main__":
+    main()
