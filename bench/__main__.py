@@ -5,13 +5,15 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from bench import accepting, latency
-from bench.plan import Figure, Measured, Plan
-from bench.report import table, write
+from bench import accepting, footprint, latency
+from bench.plan import Measured, Plan
+from bench.report import Figure, table, write
 
 MEASUREMENTS: dict[str, Callable[[Plan], Awaitable[Measured]]] = {
     "accepting": accepting.measure,
     "latency": latency.measure,
+    "start": footprint.measure_start,
+    "memory": footprint.measure_memory,
 }
 
 

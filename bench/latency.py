@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from statistics import median, quantiles
@@ -109,13 +110,18 @@ async def _enroll(parts: Stage, client: Client, count: int) -> None:
 async def _paced(
     parts: Stage, name: str, numbers: Sequence[int], send: Callable[[int], Awaitable[None]]
 ) -> list[float]:
-    """Send one after another at the pace, whether or not the last one has arrived."""
+    """Send one after another at the pace, whether or not the last one has arrived.
+
+    Each at a random moment of its own slot, because a steady beat falls into step with the
+    server's own; the same moments for whatever is compared.
+    """
     loop = asyncio.get_running_loop()
+    moments = random.Random(numbers[0])
     sent: dict[str, float] = {}
     sending = []
     begin = loop.time()
     for place, number in enumerate(numbers):
-        await asyncio.sleep(begin + place / PER_SECOND - loop.time())
+        await asyncio.sleep(begin + (place + moments.random()) / PER_SECOND - loop.time())
         sent[f"{name}-{number}"] = time.monotonic()
         sending.append(asyncio.ensure_future(send(number)))
     await asyncio.gather(*sending)

@@ -110,9 +110,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("customer_id", "channel", "value", name=op.f("pk_address")),
     )
-    op.create_index(
-        op.f("ix_address_channel_value"), "address", ["channel", "value"], unique=False
-    )
+    op.create_index(op.f("ix_address_channel_value"), "address", ["channel", "value"], unique=False)
     op.create_table(
         "api_key",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
