@@ -17,7 +17,7 @@ from api.state import Parts
 from domain.errors import ConfigurationError
 from infra.database.accept import Acceptor
 from infra.database.keys import Keys
-from infra.database.pool import Pool, wait_for_pool
+from infra.database.pool import Pool, close_pool, wait_for_pool
 from infra.database.reading import Reading
 from infra.heap import settle
 from infra.relay import Relay, run_relay
@@ -40,7 +40,7 @@ async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
     database_url = settings.required_database_url()
     async with contextlib.AsyncExitStack() as opened:
         pool = await wait_for_pool(database_url)
-        opened.push_async_callback(pool.close)
+        opened.push_async_callback(close_pool, pool)
         await _announce_heard_names(pool, catalog)
         reading = Reading(database_url)
         opened.push_async_callback(reading.close)

@@ -25,7 +25,7 @@ from domain.enrollments import Start
 from domain.events import Envelope
 from infra.database.backlog import LEASE, Backlog, Claim
 from infra.database.enrollments import PostgresEnrollments
-from infra.database.pool import UNREACHABLE, Pool, wait_for_pool
+from infra.database.pool import UNREACHABLE, Pool, close_pool, wait_for_pool
 from infra.settings import Settings
 from infra.temporal import ABSENT, connect, register
 from infra.watch import Watch, is_gone
@@ -243,7 +243,7 @@ async def serve(settings: Settings) -> None:
     try:
         await run_relay(Relay(pool, await connect(settings, lazy=True)))
     finally:
-        await pool.close()
+        await close_pool(pool)
 
 
 async def run_relay(relay: Relay) -> None:

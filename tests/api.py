@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from api.process import running_app
 from api.state import Parts
 from infra.database.keys import SCOPES, create_key
-from infra.database.pool import Pool, open_pool
+from infra.database.pool import Pool, close_pool, open_pool
 from infra.relay import run_relay
 from infra.settings import Settings
 from tests.parts import free_port
@@ -173,7 +173,7 @@ async def running_api(
                 with contextlib.suppress(asyncio.CancelledError):
                     await carrying
     finally:
-        await pool.close()
+        await close_pool(pool)
 
 
 class Door:

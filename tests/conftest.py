@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from infra.database.pool import Pool, open_pool
+from infra.database.pool import Pool, close_pool, open_pool
 from tests.parts import Postgres, running_postgres, running_temporal, time_skipping_temporal
 
 
@@ -28,7 +28,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     """Connections to the fresh database."""
     opened = await open_pool(database_url)
     yield opened
-    await opened.close()
+    await close_pool(opened)
 
 
 @pytest.fixture(scope="session")

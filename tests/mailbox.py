@@ -59,11 +59,13 @@ async def running_mailbox(tmp_path: Path, **overrides: Any) -> AsyncIterator[Mai
     Args:
         overrides: settings, such as `smtp_port` to come back on the same one.
     """
+    port = free_port()
     settings = Settings(
         **{
             "data_dir": tmp_path,
             "smtp_port": free_port(),
-            "mailbox_port": free_port(),
+            "mailbox_port": port,
+            "push_url": f"http://127.0.0.1:{port}",
             **overrides,
         }
     )

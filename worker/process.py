@@ -16,7 +16,7 @@ from infra.channels import SENDS_AT_ONCE, ConfiguredEndpoints, build_channels
 from infra.database.customers import PostgresCustomers
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
-from infra.database.pool import Pool, wait_for_pool
+from infra.database.pool import Pool, close_pool, wait_for_pool
 from infra.settings import Settings
 from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
@@ -92,4 +92,4 @@ async def serve(settings: Settings) -> None:
     finally:
         for channel in channels.values():
             await channel.close()
-        await pool.close()
+        await close_pool(pool)

@@ -11,6 +11,8 @@ from domain.errors import ConfigurationError, Unavailable
 
 _log = structlog.get_logger()
 
+_CLOSING = 3.0
+
 # asyncpg ships no types; the names say what is meant.
 Pool: TypeAlias = Any
 Connection: TypeAlias = Any
@@ -78,6 +80,14 @@ async def wait_for_pool(database_url: str, size: int = 10) -> Pool:
         except Unavailable as error:
             _log.warning("waiting for PostgreSQL", error=str(error))
             await asyncio.sleep(1)
+
+
+async def close_pool(pool: Pool) -> None:
+    """Close connections; those that a cancelled task has not given back are cut."""
+    try:
+        await asyncio.wait_for(pool.close(), _CLOSING)
+    except TimeoutError:
+        pool.terminate()
 
 
 def sqlalchemy_url(database_url: str) -> str:
