@@ -12,7 +12,7 @@ class CustomerActivities:
     def __init__(self, customers: Customers) -> None:
         self._customers = customers
 
-    @activity.defn(name="look_up_customer")
+    @activity.defn(name="look up the customer")
     async def look_up(self, customer_id: str) -> Customer:
         """What is known of the customer now."""
         return await self._customers.get(customer_id)

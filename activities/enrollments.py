@@ -12,7 +12,7 @@ class EnrollmentActivities:
     def __init__(self, enrollments: Enrollments) -> None:
         self._enrollments = enrollments
 
-    @activity.defn(name="end_enrollment")
+    @activity.defn(name="end the enrollment")
     async def end(self, request: EndRequest) -> EndAnswer:
         """End the enrollment, or say what it must hear first (semantics 14)."""
         return await self._enrollments.end(request)

@@ -5,9 +5,9 @@ from datetime import timedelta
 from temporalio import workflow
 
 from domain.events import CartAbandoned, SurveyAnswered
-from workflows import Journey, Outcome, Template, push
+from workflows import Journey, Outcome, Template, Topic, push
 
-WORDS = Template("abandoned_cart/reminder", CartAbandoned)
+WORDS = Template("abandoned_cart/reminder", CartAbandoned, topic=Topic.SERVICE)
 
 
 @workflow.defn

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.messaging import MessagingActivities
 from api.auth import authorize
@@ -36,7 +37,7 @@ from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
 from infra.web import listen
 from journeys.catalog import Catalog, discover
-from worker.process import build_workers, sandbox
+from worker.process import build_workers
 
 RECORDS = "BENCH_RECORDS"
 """The environment variable that names the file for `<customer> <monotonic seconds>` lines."""
@@ -115,7 +116,9 @@ async def serve_raw(settings: Settings) -> None:
         task_queue=TASK_QUEUE,
         workflows=[ByHand],
         activities=[record],
-        workflow_runner=sandbox(),
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_all_modules()
+        ),
         max_cached_workflows=10_000,
         workflow_task_poller_behavior=polling,
         activity_task_poller_behavior=polling,

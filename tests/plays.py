@@ -21,7 +21,7 @@ from domain.outcomes import Outcome
 from domain.ports import Renderer
 from infra.templates import JinjaRenderer
 from tests.memory import MemoryStore, Person, PlainRenderer, RecordingChannel
-from worker.process import sandbox
+from worker.sandbox import sandbox
 from workflows import Journey
 from workflows.queues import JOURNEYS, SENDS
 
@@ -148,11 +148,16 @@ async def staged(
                 environment.client,
                 task_queue=JOURNEYS,
                 workflows=list(journeys),
-                activities=[CustomerActivities(store).look_up, EnrollmentActivities(store).end],
+                activities=[
+                    CustomerActivities(store).look_up,
+                    EnrollmentActivities(store).end,
+                    messaging.send,
+                    messaging.skip,
+                ],
                 workflow_runner=sandbox(),
             )
         )
-        for queue in sorted(set(SENDS.values())):
+        for queue in sorted(set(SENDS.values()) - {JOURNEYS}):
             await running.enter_async_context(
                 Worker(
                     environment.client,

@@ -7,7 +7,6 @@ from datetime import timedelta
 import structlog
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
@@ -21,30 +20,19 @@ from infra.settings import Settings
 from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
 from journeys.catalog import Catalog, discover
+from worker.sandbox import sandbox
 from workflows.queues import JOURNEYS, SENDS
 
 _log = structlog.get_logger()
-
-# Pure packages of ours and what they use: shared by all journeys in the process rather than
-# imported anew for each. The journeys' own modules stay in the sandbox, which stops what
-# would not replay.
-_SHARED = ("activities", "annotated_types", "domain", "pydantic", "pydantic_core", "workflows")
 
 _CACHED_JOURNEYS = 10_000
 _GRACE = timedelta(seconds=5)
 
 
-def sandbox() -> SandboxedWorkflowRunner:
-    """The sandbox that journeys run in."""
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(*_SHARED)
-    )
-
-
 def build_workers(
     client: Client, catalog: Catalog, messaging: MessagingActivities, pool: Pool
 ) -> list[Worker]:
-    """One worker for the journeys and one for each queue of sends."""
+    """One worker for the journeys, and one for each queue of sends beside theirs."""
     customers = CustomerActivities(PostgresCustomers(pool))
     enrollments = EnrollmentActivities(PostgresEnrollments(pool))
     polling = PollerBehaviorAutoscaling()
@@ -52,9 +40,11 @@ def build_workers(
         client,
         task_queue=JOURNEYS,
         workflows=catalog.workflows,
-        activities=[customers.look_up, enrollments.end],
+        activities=[customers.look_up, enrollments.end, messaging.send, messaging.skip],
         workflow_runner=sandbox(),
         max_cached_workflows=_CACHED_JOURNEYS,
+        # No send waits for a connection after its place is reserved and its call noted.
+        max_concurrent_activities=SENDS_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
         workflow_task_poller_behavior=polling,
         activity_task_poller_behavior=polling,
@@ -64,12 +54,11 @@ def build_workers(
             client,
             task_queue=queue,
             activities=[messaging.send, messaging.skip],
-            # No send waits for a connection after its place is reserved and its call noted.
             max_concurrent_activities=SENDS_AT_ONCE,
             graceful_shutdown_timeout=_GRACE,
             activity_task_poller_behavior=polling,
         )
-        for queue in sorted(set(SENDS.values()))
+        for queue in sorted(set(SENDS.values()) - {JOURNEYS})
     ]
     return [journeys, *sends]
 

@@ -237,10 +237,11 @@ class Journey(ABC, Generic[E, P]):
         """Look up the customer: traits, addresses and what is open, as they are now."""
         self.checkpoint()
         return await to_the_end(
-            workflow.execute_activity_method(
+            workflow.execute_local_activity_method(
                 CustomerActivities.look_up,
                 self.customer_id,
                 start_to_close_timeout=_SHORT,
+                local_retry_threshold=_SHORT,
                 summary="look up the customer",
             )
         )
@@ -452,7 +453,7 @@ class Journey(ABC, Generic[E, P]):
         """Ending is a decision like sending: what was acknowledged is heard first."""
         self.now_at(f"Ending: {outcome.kind}")
         while True:
-            answer = await workflow.execute_activity_method(
+            answer = await workflow.execute_local_activity_method(
                 EnrollmentActivities.end,
                 EndRequest(
                     enrollment_id=self._start.enrollment_id,
@@ -461,6 +462,7 @@ class Journey(ABC, Generic[E, P]):
                     outcome=outcome,
                 ),
                 start_to_close_timeout=_SHORT,
+                local_retry_threshold=_SHORT,
                 summary=f"end as {outcome.kind}",
             )
             if answer.ended:

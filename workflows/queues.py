@@ -3,11 +3,14 @@
 from domain.messages import Topic
 
 JOURNEYS = "sojourn-journeys"
-"""Journeys themselves and their short questions to the store."""
+"""Journeys themselves, and service messages."""
 
-SENDS = {
-    Topic.SERVICE: "sojourn-sends-service",
-    Topic.FEEDBACK: "sojourn-sends-bulk",
-    Topic.PROMOTIONAL: "sojourn-sends-bulk",
-}
-"""Sending, by topic: bulk work never starves a purchase receipt."""
+_BULK = "sojourn-sends-bulk"
+
+SENDS = {Topic.SERVICE: JOURNEYS, Topic.FEEDBACK: _BULK, Topic.PROMOTIONAL: _BULK}
+"""Sending, by topic: bulk work never starves a purchase receipt.
+
+On its journey's own queue a send goes straight back to the worker that asked for it, without
+another way through the server. The journeys' short questions to the store are local
+activities, so a slow provider of service messages keeps no journey from them.
+"""

@@ -18,10 +18,13 @@ LEASE = timedelta(seconds=20)
 _AT_ONCE = 50  # events in one signal: 50 of the largest stay below Temporal's 2 MB a payload
 _LONGEST_ERROR = 500
 
+# Losing a claim or a done only repeats a delivery, so neither waits for the disk. Setting that
+# within the statement saves the round trips of a transaction around it.
 _CLAIM = """
-with due as (
-    select enrollment_id from backlog where due_at <= now()
-    order by due_at limit $1 for update skip locked),
+with fast as materialized (select set_config('synchronous_commit', 'off', true)),
+due as (
+    select b.enrollment_id from fast, backlog b where b.due_at <= now()
+    order by b.due_at limit $1 for update of b skip locked),
 claimed as (
     update backlog b set due_at = now() + $2 from due
     where b.enrollment_id = due.enrollment_id
@@ -35,7 +38,8 @@ from claimed c join enrollment e on e.id = c.enrollment_id
 # It waits for nobody: a row that an accepting transaction holds comes back and is done later.
 # Waiting for it while holding others could be a deadlock.
 _DONE = """
-with done as (select * from unnest($1::text[], $2::bigint[]) d (id, number)),
+with fast as materialized (select set_config('synchronous_commit', 'off', true)),
+done as (select d.* from fast, unnest($1::text[], $2::bigint[]) d (id, number)),
 mine as (
     select d.id, d.number, b.last from done d join backlog b on b.enrollment_id = d.id
     for update of b skip locked),
@@ -96,10 +100,7 @@ class Backlog:
 
     async def claim(self, most: int) -> list[Claim]:
         """Claim enrollments with something to carry, the longest waiting first."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            # A claim that a crash forgets is only claimed again.
-            await connection.execute("set local synchronous_commit = off")
-            rows = await connection.fetch(_CLAIM, most, self._lease, _AT_ONCE)
+        rows = await self._pool.fetch(_CLAIM, most, self._lease, _AT_ONCE)
         return [
             Claim(
                 enrollment_id=row["id"],
@@ -125,9 +126,7 @@ class Backlog:
         Returns:
             Those that an accepting transaction is just adding to: to be noted again.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("set local synchronous_commit = off")
-            rows = await connection.fetch(_DONE, [i for i, _ in carried], [n for _, n in carried])
+        rows = await self._pool.fetch(_DONE, [i for i, _ in carried], [n for _, n in carried])
         return [(row["id"], row["number"]) for row in rows]
 
     async def later(
