@@ -5,12 +5,15 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from bench import accepting, footprint, latency
+from bench import accepting, batching, endurance, footprint, latency, relaying
 from bench.plan import Measured, Plan
 from bench.report import Figure, table, write
 
 MEASUREMENTS: dict[str, Callable[[Plan], Awaitable[Measured]]] = {
     "accepting": accepting.measure,
+    "batching": batching.measure,
+    "relaying": relaying.measure,
+    "endurance": endurance.measure,
     "latency": latency.measure,
     "start": footprint.measure_start,
     "memory": footprint.measure_memory,

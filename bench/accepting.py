@@ -32,7 +32,7 @@ async def measure(plan: Plan) -> Measured:
         await parts.post([parts.event(number, "page_seen", {}) for number in range(CUSTOMERS)])
         await parts.start("api", "bench.processes", "api")
         await parts.start("worker", "bench.processes", "worker")
-        await _enroll(parts)
+        await enroll(parts)
         for repeat in range(plan.repeats):
             plan.say(f"accepting, {repeat + 1} of {plan.repeats}")
             counted = await run(Load(parts.settings.api_port, kinds[:2], f"u{repeat}"))
@@ -66,7 +66,7 @@ def _figure(
     return compared(what, "/s", ours, "no-op", noop, at_least=at_least)
 
 
-async def _enroll(parts: Stage) -> None:
+async def enroll(parts: Stage) -> None:
     """Let customers 0, 1, … wait in post_purchase_survey, in Temporal and in the worker."""
     catalog = Catalog(discover())
     purchase = PurchaseMade(order_id="o1")

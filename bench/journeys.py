@@ -20,3 +20,14 @@ class SendAtOnce(Journey[CartAbandoned], listens=[SurveyAnswered]):
         await self.wait_for(SurveyAnswered, timeout=timedelta(hours=1))
         await self.send(push(WORDS, cart))
         return Outcome.completed()
+
+
+@workflow.defn
+class Listen(Journey[CartAbandoned], listens=[SurveyAnswered]):
+    """Listen, and do nothing."""
+
+    @workflow.run
+    async def run(self, _: CartAbandoned) -> Outcome:
+        """Sleep, and hear meanwhile."""
+        await self.sleep(timedelta(days=30))
+        return Outcome.completed()

@@ -1,8 +1,9 @@
 """The load generator: raw sockets, one request under way on each connection.
 
-    python -m bench.load '{"port": 8000, "kinds": [["/noop", "page_seen", 20000], …], …}'
+    python -m bench.load generate '{"port": 8000, "kinds": [["/noop", "page_seen", 20000], …], …}'
+    python -m bench.load pace '{"port": 8000, "kind": …, "rate": 1000, …}'
 
-prints one line of JSON. It takes turns between kinds of request every half second or so, so
+prints one line of JSON. `generate` takes turns between kinds of request every half second or so, so
 that whatever else the machine does meanwhile is the same for all of them. Every response is
 checked; one that is not 200 ends the run.
 """
@@ -12,7 +13,8 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -26,11 +28,16 @@ _PROPERTIES = {"order_id": "another", "survey": "s1", "score": 9, "total": 81.5,
 
 
 class Kind(NamedTuple):
-    """A kind of request: `event` posted to `path`, spread over so many customers."""
+    """A kind of request: `event` posted to `path`, spread over so many customers.
+
+    Attributes:
+        batch: events a request, each of another customer; 1: a single call without a batch.
+    """
 
     path: str
     event: str
     customers: int
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,24 @@ class Load:
     connections: int = 32
     turns: int = 5
     seconds: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What to send at a steady pace, whether or not answers come: as callers do.
+
+    Attributes:
+        rate: requests a second.
+        connections: as many requests can be under way; a request that finds none free waits,
+            and its waiting counts.
+    """
+
+    port: int
+    kind: Kind
+    prefix: str
+    rate: float
+    seconds: float
+    connections: int = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,37 +105,52 @@ class _Connection(asyncio.Protocol):
     def __init__(
         self, kind: Kind, prefix: str, number: int, failed: "asyncio.Future[None]"
     ) -> None:
-        body = {
+        one = {
             "userId": user(0),
             "messageId": f"{prefix}-{number:03d}-00000000",
             "event": kind.event,
             "properties": _PROPERTIES,
         }
+        body: dict[str, Any] = one
+        if kind.batch > 1:
+            body = {"batch": [{"type": "track", **one} for _ in range(kind.batch)]}
         raw = request(kind.path, json.dumps(body).encode()).replace(b"%", b"%%")
         # The same length with every number, so that sending one is one formatting.
         self._template = raw.replace(user(0).encode(), b"customer-%06d")
         self._template = self._template.replace(b"-00000000", b"-%08d")
         self._customers = kind.customers
+        self._batch = kind.batch
+        self._unread = 0  # bytes of an answer that have not come yet
         self._customer = number * 104_729
         self._failed = failed
         self._going = False
+        self._sent = 0.0
         self.waiting = False
         self.answered = 0
+        self.took: list[float] = []
+        self.when_free: Callable[[], None] = lambda: None
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if data[:5] == b"HTTP/" and data[9:12] != b"200":
-            if not self._failed.done():
-                self._failed.set_exception(RuntimeError(data.decode(errors="replace")))
-            return
-        if data[-1:] == b"}":  # the head may come in a segment of its own
-            self.answered += 1
+        if not self._unread:
+            if data[9:12] != b"200":
+                if not self._failed.done():
+                    self._failed.set_exception(RuntimeError(data.decode(errors="replace")))
+                return
+            head, _, _ = data.partition(b"\r\n\r\n")
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            self._unread = len(head) + 4 + int(length)
+        self._unread -= len(data)
+        if not self._unread:
+            self.answered += self._batch
             if self._going:
                 self._send()
             else:
                 self.waiting = False
+                self.took.append(time.monotonic() - self._sent)
+                self.when_free()
 
     def connection_lost(self, _: Exception | None) -> None:
         if not self._failed.done():
@@ -123,9 +163,18 @@ class _Connection(asyncio.Protocol):
     def stop(self) -> None:
         self._going = False
 
+    def once(self, due: float) -> None:
+        """Send one request, which was due at a moment."""
+        self.waiting = True
+        self._sent = due
+        self._send()
+
     def _send(self) -> None:
-        self._customer = (self._customer + _PRIME) % self._customers
-        self._transport.write(self._template % (self._customer, self.answered))
+        numbers: list[int] = []
+        for number in range(self.answered, self.answered + self._batch):
+            self._customer = (self._customer + _PRIME) % self._customers
+            numbers += (self._customer, number)
+        self._transport.write(self._template % tuple(numbers))
 
 
 async def generate(load: Load) -> Counted:
@@ -174,15 +223,70 @@ async def generate(load: Load) -> Counted:
     )
 
 
+async def keep_pace(pace: Pace) -> list[float]:
+    """Send at the pace. Returns the seconds from when each was due to its answer.
+
+    Raises:
+        RuntimeError: an answer was not 200.
+        ConnectionError: a connection was lost.
+    """
+    loop = asyncio.get_running_loop()
+    failed: asyncio.Future[None] = loop.create_future()
+    kind = Kind(*pace.kind)
+    everyone = [
+        _Connection(kind, pace.prefix, number, failed) for number in range(pace.connections)
+    ]
+    free = deque(everyone)
+    due: deque[float] = deque()
+
+    def send() -> None:
+        while free and due:
+            free.popleft().once(due.popleft())
+
+    for connection in everyone:
+        await loop.create_connection(lambda c=connection: c, _HOST, pace.port)  # type: ignore[misc]
+
+        def is_free(connection: _Connection = connection) -> None:
+            free.append(connection)
+            send()
+
+        connection.when_free = is_free
+    began, count = time.monotonic(), 0
+    while (now := time.monotonic()) < began + pace.seconds or due or len(free) < len(everyone):
+        while count < min(now - began, pace.seconds) * pace.rate:
+            due.append(began + count / pace.rate)
+            count += 1
+        send()
+        await asyncio.wait({failed}, timeout=0.001)
+        if failed.done():
+            failed.result()
+    return [seconds for connection in everyone for seconds in connection.took]
+
+
 async def run(load: Load) -> Counted:
     """Generate in a process of its own."""
+    return Counted(**await _apart("generate", load))
+
+
+async def run_pace(pace: Pace) -> list[float]:
+    """Keep a pace from a process of its own."""
+    took: list[float] = await _apart("pace", pace)
+    return took
+
+
+async def _apart(what: str, plan: Load | Pace) -> Any:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.load", json.dumps(asdict(load)), stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "bench.load",
+        what,
+        json.dumps(asdict(plan)),
+        stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     if process.returncode:
         raise RuntimeError("the load generator failed; its own words are above")
-    return Counted(**json.loads(output))
+    return json.loads(output)
 
 
 class _Answerer(asyncio.Protocol):
@@ -202,7 +306,10 @@ async def answer(port: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "answer":
-        uvloop.run(answer(int(sys.argv[2])))
+    _, _what, _plan = sys.argv
+    if _what == "answer":
+        uvloop.run(answer(int(_plan)))
+    elif _what == "pace":
+        print(json.dumps(uvloop.run(keep_pace(Pace(**json.loads(_plan))))))
     else:
-        print(json.dumps(asdict(uvloop.run(generate(Load(**json.loads(sys.argv[1])))))))
+        print(json.dumps(asdict(uvloop.run(generate(Load(**json.loads(_plan)))))))

@@ -25,8 +25,8 @@ from activities.messaging import MessagingActivities
 from api.auth import authorize
 from api.body import read_body
 from api.process import running_app, serve_app
-from bench.journeys import SendAtOnce
-from bench.raw import ACTIVITY, TASK_QUEUE, ByHand
+from bench.journeys import Listen, SendAtOnce
+from bench.raw import ACTIVITY, TASK_QUEUE, ByHand, Keeps
 from domain.messages import Accepted, Parcel, ProviderAnswer
 from infra import logs
 from infra.channels import ConfiguredEndpoints
@@ -87,8 +87,8 @@ async def serve_api(settings: Settings) -> None:
 
 
 async def serve_worker(settings: Settings) -> None:
-    """As `worker.process.serve`, with recording channels and one journey more."""
-    catalog = Catalog((*discover(), SendAtOnce))
+    """As `worker.process.serve`, with recording channels and journeys of its own."""
+    catalog = Catalog((*discover(), Listen, SendAtOnce))
     client = await wait_for_temporal(settings)
     pool = await open_pool(settings.required_database_url(), size=20)
     recorder = Recorder()
@@ -114,7 +114,7 @@ async def serve_raw(settings: Settings) -> None:
     async with Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ByHand],
+        workflows=[ByHand, Keeps],
         activities=[record],
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_all_modules()

@@ -33,3 +33,21 @@ class ByHand:
         await workflow.execute_activity(
             ACTIVITY, customer, start_to_close_timeout=timedelta(seconds=30)
         )
+
+
+@workflow.defn
+class Keeps:
+    """Keep what is signalled, as a journey keeps what it has not asked for yet."""
+
+    def __init__(self) -> None:
+        self._events: list[dict[str, Any]] = []
+
+    @workflow.signal
+    def survey_answered(self, event: dict[str, Any]) -> None:
+        """Hear of an answer."""
+        self._events.append(event)
+
+    @workflow.run
+    async def run(self) -> None:
+        """Wait for ever."""
+        await workflow.wait_condition(lambda: False)
