@@ -18,7 +18,7 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test check lint types imports format bench lock clean venv
+.PHONY: help dev demo test faults check lint types imports format bench lock clean venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ demo: $(STAMP) ## The same with short waits, and three customers to watch
 
 test: $(STAMP) ## Run the tests (ARGS="-k cart" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(STAMP) ## Kill everything under load, count what is lost (ARGS="--seconds 300 --seed 7")
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: lint types imports test ## Everything that must hold: lint, types, imports, tests
 

@@ -30,13 +30,17 @@ _log = structlog.get_logger()
 
 
 @contextlib.asynccontextmanager
-async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
+async def running_app(settings: Settings, catalog: Catalog | None = None) -> AsyncIterator[FastAPI]:
     """The application with its connections open. `app.state.relay` is there to be run.
+
+    Args:
+        settings: the process's settings.
+        catalog: the journeys; by default those of `journeys/`.
 
     Raises:
         ConfigurationError: a setting makes no sense, or the database is not migrated.
     """
-    catalog = Catalog(discover(), settings.journey_parameters)
+    catalog = catalog or Catalog(discover(), settings.journey_parameters)
     database_url = settings.required_database_url()
     async with contextlib.AsyncExitStack() as opened:
         pool = await wait_for_pool(database_url)
@@ -62,14 +66,18 @@ async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
     """Serve the API until cancelled; then finish the requests under way.
+
+    Args:
+        settings: the process's settings.
+        catalog: the journeys; by default those of `journeys/`.
 
     Raises:
         ConfigurationError: the port is in use, or a setting makes no sense.
     """
     with listen(settings.host, settings.api_port, "SOJOURN_API_PORT") as listener:
-        async with running_app(settings) as app:
+        async with running_app(settings, catalog) as app:
             await serve_app(app, listener, relay=settings.relay_in_api)
 
 

@@ -63,9 +63,14 @@ def build_workers(
     return [journeys, *sends]
 
 
-async def serve(settings: Settings) -> None:
-    """Run journeys and their activities until cancelled; then finish what is under way."""
-    catalog = Catalog(discover(), settings.journey_parameters)
+async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
+    """Run journeys and their activities until cancelled; then finish what is under way.
+
+    Args:
+        settings: the process's settings.
+        catalog: the journeys; by default those of `journeys/`.
+    """
+    catalog = catalog or Catalog(discover(), settings.journey_parameters)
     client = await wait_for_temporal(settings)
     pool = await wait_for_pool(settings.required_database_url(), size=20)
     channels = build_channels(settings)

@@ -1,0 +1,4 @@
+"""The fault test: real processes, a load of clients, faults by seed, and a judge.
+
+`python -m tests.faults --seconds 300 --seed 7`, or `make faults ARGS="--seconds 300 --seed 7"`.
+"""
