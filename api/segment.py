@@ -7,9 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
@@ -17,6 +15,7 @@ from api.body import Doubts, check_event
 from domain.customers import ADDRESS_TRAITS
 from domain.errors import Refused
 from domain.events import Occurrence, event_type
+from domain.local_time import time_zone
 from infra.database.accept import Incoming, entry_effect
 from journeys.catalog import Catalog
 
@@ -25,8 +24,6 @@ LONGEST_NAME = 255
 
 LONGEST_ADDRESS = 2_000
 """Bytes of an e-mail address, a phone number or a push token."""
-
-_LONGEST_ZONE = 64
 
 _RECORDED = frozenset({"page", "screen", "group"})
 
@@ -247,16 +244,7 @@ def _time(item: Mapping[str, Any], field: str) -> datetime | None:
 
 
 def _is_time_zone(name: Any) -> bool:
-    return isinstance(name, str) and len(name) <= _LONGEST_ZONE and _is_in_database(name)
-
-
-@lru_cache(maxsize=1024)
-def _is_in_database(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+    return isinstance(name, str) and time_zone(name) is not None
 
 
 def _dumps(value: Mapping[str, Any]) -> str:
