@@ -13,6 +13,9 @@ from domain.errors import Refused
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+PART = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
+"""How an event, and what it is made of, reads its properties: what nobody declared is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
@@ -63,9 +66,10 @@ class Event(BaseModel):
     clients may also call it by that name in words (`Cart Abandoned`) or by an alias.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
+    model_config = PART
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
     hold: ClassVar[HoldMark | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
 
@@ -82,6 +86,7 @@ class Event(BaseModel):
         """Declare the event type under its name and aliases."""
         super().__init_subclass__(**kwargs)
         cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        cls.aliases = aliases
         cls.hold = hold
         cls.example = example or {}
         for name in (cls.name, *map(canonical_name, aliases)):
