@@ -15,7 +15,7 @@ pytestmark = pytest.mark.acceptance
 
 
 async def test_whatever_is_killed_every_event_counts_once_and_in_order() -> None:
-    wish = Wish(seed=3, seconds=20, lease=3, customers=15, clients=8, rate=25)
+    wish = Wish(seed=3, seconds=20, lease=3, customers=15, clients=16, rate=50)
     result = await run(wish, lambda line: print(line, file=sys.stdout))  # noqa: T201
     print(table(result))  # noqa: T201 - for whoever reads a failure
     assert result.verdict.wrong == {}
@@ -24,5 +24,5 @@ async def test_whatever_is_killed_every_event_counts_once_and_in_order() -> None
     assert set(result.struck) == set(Fault)
     assert result.log.count == len(result.log.posted) > 200
     assert result.log.answers["503"] + result.log.answers["ReadTimeout"] > 0
-    assert sum(one.ordinal > 1 for one in result.facts.enrolled) > 10
+    assert sum(one.ordinal > 1 for one in result.facts.enrolled) > 5
     assert len(result.facts.received) > 3

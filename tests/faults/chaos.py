@@ -1,9 +1,10 @@
 """What goes wrong and when: a plan that follows from the seed alone, and its execution."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,7 @@ _TARGETS = {
 _STOPS = {Fault.STOP_RELAY, Fault.STOP_API, Fault.STOP_WORKER, Fault.STOP_TEMPORAL}
 _ROUND = 22.0
 _PAUSE = 1.0
+_UNDER_WAY = 0.7
 _PROVIDER_FAULTS = ("drop_after_accept", "drop_before_accept", "503", "slow")
 
 
@@ -153,10 +155,31 @@ class Chaos:
             house.kill_backend(float(strike.detail))
             await asyncio.sleep(1)
         elif strike.fault in _STOPS:
-            house.stop(target)
+            async with self._in_the_middle(strike.fault):
+                house.stop(target)
             await asyncio.sleep(strike.seconds)
             house.let_go_on(target)
         else:
-            await house.kill(target)
+            async with self._in_the_middle(strike.fault):
+                await house.kill(target)
             await asyncio.sleep(strike.seconds)
             await house.start(target)
+
+    @contextlib.asynccontextmanager
+    async def _in_the_middle(self, fault: Fault) -> AsyncIterator[None]:
+        """Let the fault meet work under way: a relay with claims in its hand, a worker that sends.
+
+        What they do takes milliseconds; a fault at any moment would mostly meet them idle.
+        """
+        if fault in {Fault.KILL_RELAY, Fault.STOP_RELAY}:
+            async with self._locks[TEMPORAL]:
+                self._installation.stop(TEMPORAL)
+                await asyncio.sleep(_UNDER_WAY)
+                yield
+                self._installation.let_go_on(TEMPORAL)
+            return
+        if fault is Fault.KILL_WORKER:
+            for channel in ("push", "webhook"):
+                await self._mailbox.fault(channel, "slow", times=2, seconds=3 * _UNDER_WAY)
+            await asyncio.sleep(_UNDER_WAY)
+        yield

@@ -39,7 +39,7 @@ class Wish:
     customers: int = 40
     clients: int = 12
     rate: float = 40.0
-    patience: float = 180.0
+    patience: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
