@@ -15,6 +15,7 @@ select count(*) as waiting,
 from backlog
 """
 
+_QUARANTINED = "select count(*) from quarantine where replayed_at is null"
 _MESSAGES = "select verdict, channel, count(*) as messages from message group by 1, 2"
 
 
@@ -41,6 +42,11 @@ class Metrics:
         self._age = Gauge(
             "sojourn_relay_backlog_age_seconds",
             "How long the oldest of them has been waiting.",
+            registry=self._registry,
+        )
+        self._quarantined = Gauge(
+            "sojourn_quarantine_items",
+            "Rejected items that wait in quarantine.",
             registry=self._registry,
         )
         self._messages = Gauge(
@@ -70,14 +76,17 @@ class Metrics:
         except UNREACHABLE:
             self._backlog.set(math.nan)
             self._age.set(math.nan)
+            self._quarantined.set(math.nan)
             self._messages.clear()
         return generate_latest(self._registry)
 
     async def _ask(self) -> None:
         backlog = await self._pool.fetchrow(_BACKLOG)
+        quarantined = await self._pool.fetchval(_QUARANTINED)
         messages = await self._pool.fetch(_MESSAGES)
         self._backlog.set(backlog["waiting"])
         self._age.set(backlog["age"])
+        self._quarantined.set(quarantined)
         self._messages.clear()
         for row in messages:
             self._messages.labels(row["verdict"], row["channel"]).set(row["messages"])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -11,13 +12,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.intake import Intake
 from api.metrics import Metrics
+from api.replay import Replayer, segment_again
 from api.segment import SegmentReader
 from api.state import Parts
 from domain.errors import ConfigurationError
 from infra.database.accept import Acceptor
 from infra.database.keys import Keys
 from infra.database.pool import Pool, close_pool, wait_for_pool
+from infra.database.quarantine import Quarantine
 from infra.database.reading import Reading
 from infra.heap import settle
 from infra.relay import Relay, run_relay
@@ -52,18 +56,33 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         relay = Relay(pool, client)
         acceptor = Acceptor(pool, relay.wake)
         opened.push_async_callback(acceptor.close)
+        quarantine = open_quarantine(pool, settings)
+        opened.push_async_callback(_cancel, asyncio.create_task(quarantine.run()))
+        reader, metrics = SegmentReader(catalog), Metrics(pool)
         parts = Parts(
             pool=pool,
             keys=Keys(pool),
-            reader=SegmentReader(catalog),
+            reader=reader,
             acceptor=acceptor,
+            intake=Intake(acceptor, quarantine, metrics),
+            quarantine=quarantine,
+            replayer=Replayer({"segment": segment_again(reader)}, acceptor, quarantine),
             reading=reading,
-            metrics=Metrics(pool),
+            metrics=metrics,
             temporal=client,
         )
         app = create_app(parts, settings)
         app.state.relay = relay
         yield app
+
+
+def open_quarantine(pool: Pool, settings: Settings) -> Quarantine:
+    """The quarantine, with its bounds."""
+    return Quarantine(
+        pool,
+        timedelta(days=settings.quarantine_days),
+        settings.quarantine_megabytes * 1_000_000,
+    )
 
 
 async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
@@ -100,6 +119,12 @@ async def serve_app(app: FastAPI, listener: socket.socket, *, relay: bool) -> No
         if relay:
             halves.create_task(run_relay(app.state.relay))
         halves.create_task(run_server(config, listener))
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def _announce_heard_names(pool: Pool, catalog: Catalog) -> None:

@@ -198,6 +198,15 @@ def read_post(
     return Post(source_id, received_at, sent_at, context, context_json), wrong
 
 
+def circumstances(post: Post) -> dict[str, Any]:
+    """What a batch stated for its items, for reading one of them again; as JSON."""
+    said = {
+        "sent_at": post.sent_at.isoformat() if post.sent_at is not None else None,
+        "context": post.context,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
 def _id(item: Mapping[str, Any], field: str) -> str | None:
     """An id, which some sources write as a number."""
     value = item.get(field)

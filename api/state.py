@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from api.intake import Intake
 from api.metrics import Metrics
+from api.replay import Replayer
 from api.segment import SegmentReader
 from infra.database.accept import Acceptor
 from infra.database.keys import Keys
 from infra.database.pool import Pool
+from infra.database.quarantine import Quarantine
 from infra.database.reading import Reading
 
 
@@ -20,6 +23,9 @@ class Parts:
     keys: Keys
     reader: SegmentReader
     acceptor: Acceptor
+    intake: Intake
+    quarantine: Quarantine
+    replayer: Replayer
     reading: Reading
     metrics: Metrics
     temporal: Client

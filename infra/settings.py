@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Endpoints of our own people by name, JSON: {"care": "https://…"}.',
     )
+    quarantine_days: int = Field(
+        30, ge=1, le=3_650, description="How many days rejected events are kept in quarantine."
+    )
+    quarantine_megabytes: int = Field(
+        100, ge=1, description="How much of it is kept of one source; the oldest goes first."
+    )
     relay_in_api: bool = Field(
         True, description="Run the relay inside the API process; false: run `sojourn relay`."
     )

@@ -175,6 +175,33 @@ class EventRow(SQLModel, table=True):
     context: dict[str, Any] | None = _json(None)
 
 
+class QuarantineRow(SQLModel, table=True):
+    """What could not be taken, as it came; the same item again only counts."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (
+        UniqueConstraint("source_id", "digest"),
+        Index(None, "received_at"),
+        Index("ix_quarantine_waiting", "id", postgresql_where=text("replayed_at is null")),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Counter(always=True), primary_key=True))
+    source_id: int = _number()
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    door: str = _text()
+    envelope: dict[str, Any] = _json()
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    truncated: bool = Field(nullable=False)
+    reason: str = _text()
+    field: str | None = _text(nullable=True)
+    message_id: str | None = _text(nullable=True)
+    times: int = _number()
+    received_at: datetime = _time()
+    last_at: datetime = _time()
+    edited_at: datetime | None = _time(nullable=True)
+    replayed_at: datetime | None = _time(nullable=True)
+
+
 class HeardName(SQLModel, table=True):
     """The names of events that some journey, of whatever version, starts by or listens to."""
 

@@ -1,0 +1,148 @@
+"""What every door does with what it has read: accept the good, keep the bad, say which is which."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+from pydantic import BaseModel, Field
+
+from api.metrics import Metrics
+from domain.errors import Refused, Unavailable
+from infra.database.accept import Acceptor, Incoming
+from infra.database.quarantine import Quarantine, Rejected
+
+_log = structlog.get_logger()
+
+
+class Receipt(BaseModel):
+    """What became of one item."""
+
+    status: Literal["accepted", "duplicate", "rejected"]
+    messageId: str | None = None  # noqa: N815 - Segment's names
+    reason: str | None = Field(None, description="Why it was rejected.")
+    field: str | None = Field(None, description="The offending field, where there is one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where items come from.
+
+    Attributes:
+        source_id: whose key they came with.
+        source: that source's name.
+        door: what reads them, such as `segment:track`.
+        received_at: when they came.
+        envelope: what else the door needs to read one of them again.
+    """
+
+    source_id: int
+    source: str
+    door: str
+    received_at: datetime
+    envelope: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One item that could not be taken.
+
+    Attributes:
+        error: why.
+        body: the item as it came; empty where nothing of it was read.
+        message_id: the source's own id of it, where it could be read.
+    """
+
+    error: Refused
+    body: bytes
+    message_id: str | None = None
+
+
+class Intake:
+    """Where every door hands over what it has read.
+
+    Args:
+        acceptor: takes the good.
+        quarantine: keeps the bad.
+        metrics: counts both.
+    """
+
+    def __init__(self, acceptor: Acceptor, quarantine: Quarantine, metrics: Metrics) -> None:
+        self._acceptor = acceptor
+        self._quarantine = quarantine
+        self._metrics = metrics
+
+    async def accept(
+        self, origin: Origin, read: Sequence[Incoming | Rejection]
+    ) -> list[dict[str, Any]]:
+        """Keep what was rejected, accept the rest in order, and give a receipt for each.
+
+        Raises:
+            Unavailable: the database does not answer; nothing is acknowledged.
+        """
+        await self.keep(origin, [item for item in read if isinstance(item, Rejection)])
+        new = await self._acceptor.accept([item for item in read if isinstance(item, Incoming)])
+        self._metrics.accepted(new)
+        return receipts(read, new)
+
+    async def keep(self, origin: Origin, rejections: Sequence[Rejection]) -> None:
+        """Count rejected items, log the first, and keep them in quarantine.
+
+        A stock client does not read receipts: whoever runs this must see what it got wrong.
+        It comes before the good items of the same request: should the database be away,
+        nothing of the request was taken, and the client sends all of it again.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if not rejections:
+            return
+        self._metrics.rejected(len(rejections))
+        first = rejections[0].error
+        _log.warning(
+            "events were rejected",
+            source=origin.source,
+            door=origin.door,
+            count=len(rejections),
+            first=first.reason,
+            field=first.field,
+        )
+        try:
+            await self._quarantine.keep([_rejected(origin, r) for r in rejections if r.body])
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - logged; a fault of ours must not cost the good items beside it
+            _log.exception("rejected events could not be kept")
+
+
+def _rejected(origin: Origin, rejection: Rejection) -> Rejected:
+    return Rejected(
+        source_id=origin.source_id,
+        door=origin.door,
+        envelope=origin.envelope,
+        body=rejection.body,
+        reason=rejection.error.reason,
+        field=rejection.error.field,
+        message_id=rejection.message_id,
+        received_at=origin.received_at,
+    )
+
+
+def receipts(read: Sequence[Incoming | Rejection], new: Sequence[bool]) -> list[dict[str, Any]]:
+    """A receipt for each item; `new` has one element for each that was read."""
+    fresh = iter(new)
+    given: list[dict[str, Any]] = []
+    for item in read:
+        receipt: dict[str, Any]
+        if isinstance(item, Incoming):
+            status = "accepted" if next(fresh) else "duplicate"
+            receipt = {"status": status, "messageId": item.message_id}
+        else:
+            receipt = {"status": "rejected", "reason": item.error.reason}
+            if item.message_id is not None:
+                receipt["messageId"] = item.message_id
+            if item.error.field is not None:
+                receipt["field"] = item.error.field
+        given.append(receipt)
+    return given

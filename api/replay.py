@@ -1,0 +1,109 @@
+"""Taking quarantined items after all: read again by their door, accepted like any other."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from api.batch import read_items, take_apart
+from api.body import Doubts, check_event, decode
+from api.intake import Rejection, receipts
+from api.segment import SegmentReader, read_post
+from domain.errors import Refused
+from infra.database.accept import Acceptor, Incoming
+from infra.database.quarantine import Kept, Quarantine
+
+ReadAgain = Callable[[Kept], list[Incoming | Rejection]]
+"""Reads an item as its door did.
+
+Raises:
+    Refused: the body as a whole cannot be read.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay came to: accepted as a whole or not, and a receipt for each event in it."""
+
+    done: bool
+    receipts: list[dict[str, Any]]
+
+
+class Replayer:
+    """Replays quarantined items.
+
+    Args:
+        doors: how each door reads an item again, by its name up to a colon.
+        acceptor: takes what was read.
+        quarantine: where the items are.
+    """
+
+    def __init__(
+        self, doors: Mapping[str, ReadAgain], acceptor: Acceptor, quarantine: Quarantine
+    ) -> None:
+        self._doors = doors
+        self._acceptor = acceptor
+        self._quarantine = quarantine
+
+    def read(self, kept: Kept) -> list[Incoming | Rejection]:
+        """Read an item again, changing nothing."""
+        try:
+            if kept.truncated:
+                raise Refused("only the beginning of the item was kept: put a whole one first")
+            door = self._doors.get(kept.door.partition(":")[0])
+            if door is None:
+                raise Refused(f"nothing here reads what came by {kept.door!r}")
+            return door(kept)
+        except Refused as error:
+            return [Rejection(error, kept.body, kept.message_id)]
+
+    async def replay(self, kept: Kept) -> Replayed:
+        """Accept an item after all; what is still wrong with it is noted.
+
+        Its events have the message ids that they would have had at first, so what was
+        accepted meanwhile, or by a replay that broke off, counts once. They are acknowledged
+        now; when they happened is still judged by when they came.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        read = self.read(kept)
+        now = datetime.now(UTC)
+        good = [replace(item, received_at=now) for item in read if isinstance(item, Incoming)]
+        given = receipts(read, await self._acceptor.accept(good))
+        wrong = next((item.error for item in read if isinstance(item, Rejection)), None)
+        if wrong is None:
+            await self._quarantine.settle(kept.id)
+        elif kept.replayed_at is None:
+            await self._quarantine.settle(kept.id, wrong.reason, wrong.field)
+        return Replayed(wrong is None, given)
+
+
+def segment_again(reader: SegmentReader) -> ReadAgain:
+    """How `/v1/…` reads an item again."""
+
+    def again(kept: Kept) -> list[Incoming | Rejection]:
+        kind = kept.door.partition(":")[2] or None  # an item of a batch says itself what it is
+        if kind == "batch":
+            fields, items = take_apart(kept.body)
+            doubts = Doubts.of(kept.body)
+            post, _ = read_post(kept.source_id, kept.received_at, fields, doubts)
+            return read_items(reader, items, doubts, post, kept.body)
+        item = decode(kept.body, "event")
+        check_event(item, Doubts.of(kept.body))
+        if item.get("messageId") is None:
+            item["messageId"] = stable_id(kept)
+        post, _ = read_post(kept.source_id, kept.received_at, _fields(kept), Doubts.of(b""))
+        return [reader.read(kind, item, post)]
+
+    return again
+
+
+def stable_id(kept: Kept) -> str:
+    """The message id of an item that came without one: the same at every replay."""
+    return f"quarantine-{kept.id}"
+
+
+def _fields(kept: Kept) -> dict[str, Any]:
+    said = {"sentAt": kept.envelope.get("sent_at"), "context": kept.envelope.get("context")}
+    return {name: value for name, value in said.items() if value is not None}
