@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import customers, health, problems, quarantine, tracking
+from api import customers, health, problems, quarantine, timeline, tracking
 from api.state import Parts
 from infra.settings import Settings
 
@@ -28,7 +28,7 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
     problems.install(app)
     # The hot routes first and directly: those of an included router are looked up twice.
     app.router.routes[:0] = tracking.router.routes
-    for module in (customers, quarantine, health):
+    for module in (customers, timeline, quarantine, health):
         app.include_router(module.router)
 
     def openapi() -> dict[str, Any]:

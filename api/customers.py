@@ -1,6 +1,7 @@
 """`/customers`: reading back what is known and what became of it."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -11,7 +12,8 @@ from api.auth import may
 from api.problems import documented
 from api.state import Parts
 from domain.errors import Refused
-from infra.database.reading import CustomerRecord, IdentityKind, Place
+from infra.database.reading import CustomerRecord, IdentityKind
+from infra.database.tables import TraitChange
 from infra.settings import Settings
 
 router = APIRouter(
@@ -26,10 +28,8 @@ router = APIRouter(
         }
     ),
 )
-_NOT_FOUND = documented({404: "There is no such customer."})
-_PARAMETERS = documented({422: "A parameter is missing or of the wrong type; it is named."})
-
-_MOST_PAST = 100_000
+NOT_FOUND = documented({404: "There is no such customer."})
+PARAMETERS = documented({422: "A parameter is missing or of the wrong type; it is named."})
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 
@@ -50,9 +50,10 @@ class AddressOut(BaseModel):
 
 
 class CustomerOut(BaseModel):
-    """One customer."""
+    """One customer. `former_ids` were other customers' until they were merged into this one."""
 
     id: str
+    former_ids: list[str]
     identities: list[IdentityOut]
     traits: dict[str, Any]
     addresses: list[AddressOut]
@@ -118,20 +119,21 @@ class MessagesOut(BaseModel):
     messages: list[MessageOut]
 
 
-class TimelineEntry(BaseModel):
-    """One thing that happened."""
+class TraitOut(BaseModel):
+    """A change of a trait; null is a trait that was not there, or is forgotten."""
 
+    name: str
+    old_value: Any
+    new_value: Any
     at: datetime
-    kind: Literal["event", "message", "enrollment", "refusal"]
-    summary: str
-    details: dict[str, Any]
+    source: str | None
+    message_id: str
 
 
-class TimelineOut(BaseModel):
-    """What happened, newest first; `next` is the `before` of the next page, if there is one."""
+class TraitChangesOut(BaseModel):
+    """How traits changed, newest first."""
 
-    timeline: list[TimelineEntry]
-    next: str | None
+    changes: list[TraitOut]
 
 
 def _parts(request: Request) -> Parts:
@@ -142,7 +144,7 @@ def _parts(request: Request) -> Parts:
 PartsOf = Annotated[Parts, Depends(_parts)]
 
 
-@router.get("", summary="Find customers", responses=_PARAMETERS)
+@router.get("", summary="Find customers", responses=PARAMETERS)
 async def find(
     parts: PartsOf,
     user_id: str | None = None,
@@ -166,22 +168,22 @@ async def find(
     return CustomersOut(customers=[_customer(r) for r in await parts.reading.find(kind, value)])
 
 
-@router.get("/{customer_id}", summary="One customer", responses=_NOT_FOUND)
+@router.get("/{customer_id}", summary="One customer", responses=NOT_FOUND)
 async def one(parts: PartsOf, customer_id: str) -> CustomerOut:
-    """Traits, identities, addresses and what is open."""
+    """Traits, identities, addresses and what is open; by any id that the customer has had."""
     return _customer(await _known(parts, customer_id))
 
 
 @router.get(
     "/{customer_id}/enrollments",
     summary="Ways through journeys",
-    responses=_NOT_FOUND | _PARAMETERS,
+    responses=NOT_FOUND | PARAMETERS,
 )
 async def enrollments(
     request: Request, parts: PartsOf, customer_id: str, limit: Limit = 100
 ) -> EnrollmentsOut:
     """Where the customer stands in every journey, and how earlier ones ended."""
-    await _known(parts, customer_id)
+    customer_id = await known(parts, customer_id)
     settings: Settings = request.app.state.settings
     rows = await parts.reading.enrollments(customer_id, limit)
     return EnrollmentsOut(
@@ -205,11 +207,11 @@ async def enrollments(
 
 
 @router.get(
-    "/{customer_id}/messages", summary="Messages, sent or not", responses=_NOT_FOUND | _PARAMETERS
+    "/{customer_id}/messages", summary="Messages, sent or not", responses=NOT_FOUND | PARAMETERS
 )
 async def messages(parts: PartsOf, customer_id: str, limit: Limit = 100) -> MessagesOut:
     """Every message decided, with the reason."""
-    await _known(parts, customer_id)
+    customer_id = await known(parts, customer_id)
     rows = await parts.reading.messages(customer_id, limit)
     return MessagesOut(
         messages=[
@@ -219,48 +221,42 @@ async def messages(parts: PartsOf, customer_id: str, limit: Limit = 100) -> Mess
     )
 
 
-@router.get("/{customer_id}/timeline", summary="What happened", responses=_NOT_FOUND | _PARAMETERS)
-async def timeline(
+@router.get(
+    "/{customer_id}/trait-changes", summary="History of traits", responses=NOT_FOUND | PARAMETERS
+)
+async def trait_changes(
     parts: PartsOf,
     customer_id: str,
-    before: Annotated[
-        str | None,
-        Query(description="Only what is older: an ISO 8601 time, or a page's `next`."),
-    ] = None,
+    name: Annotated[str | None, Query(description="Of this trait only.")] = None,
     limit: Limit = 100,
-) -> TimelineOut:
-    """Events, decisions, entries and exits in one list."""
-    await _known(parts, customer_id)
-    page = await parts.reading.timeline(customer_id, _place(before), limit)
-    return TimelineOut(
-        timeline=[
-            TimelineEntry(at=i.at, kind=i.kind, summary=i.summary, details=i.details)
-            for i in page.items
-        ],
-        next=None if page.next is None else _place_text(page.next),
+) -> TraitChangesOut:
+    """What was told of the customer before, when, by which source; the last 50 of each trait."""
+    customer_id = await known(parts, customer_id)
+    rows: Sequence[tuple[TraitChange, str | None]] = ()
+    if name is None or "\0" not in name:
+        rows = await parts.reading.trait_changes(customer_id, name, limit)
+    return TraitChangesOut(
+        changes=[
+            TraitOut(
+                name=change.name,
+                old_value=change.old_value,
+                new_value=change.new_value,
+                at=change.changed_at,
+                source=source,
+                message_id=change.message_id,
+            )
+            for change, source in rows
+        ]
     )
 
 
-def _place_text(place: Place) -> str:
-    # With Z: a plus sign in a URL is a space.
-    return f"{place.at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}~{place.past}"
+async def known(parts: Parts, customer_id: str) -> str:
+    """The present id of the customer who has or has had an id.
 
-
-def _place(text: str | None) -> Place | None:
-    if text is None:
-        return None
-    time, _, past = text.partition("~")
-    try:
-        at = datetime.fromisoformat(time)
-        at = at.astimezone(UTC) if at.tzinfo is not None else at
-        number = int(past) if past else 0
-    except (ValueError, OverflowError):
-        raise Refused(
-            "before must be an ISO 8601 time or a page's `next`", field="before", status=422
-        ) from None
-    if at.tzinfo is None or not 0 <= number <= _MOST_PAST:
-        raise Refused("before needs a time zone, such as Z", field="before", status=422)
-    return Place(at, number)
+    Raises:
+        HTTPException: 404, nobody has.
+    """
+    return (await _known(parts, customer_id)).customer.id
 
 
 async def _known(parts: Parts, customer_id: str) -> CustomerRecord:
@@ -273,6 +269,7 @@ async def _known(parts: Parts, customer_id: str) -> CustomerRecord:
 def _customer(record: CustomerRecord) -> CustomerOut:
     return CustomerOut(
         id=record.customer.id,
+        former_ids=list(record.former_ids),
         identities=[IdentityOut(kind=i.kind, value=i.value) for i in record.identities],
         traits={trait.name: trait.value for trait in record.traits},
         addresses=[

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from api.body import Doubts, check_event
-from domain.customers import ADDRESS_TRAITS
+from domain.customers import ADDRESS_TRAITS, names_nobody
 from domain.errors import Refused
 from domain.events import Occurrence, event_type
 from domain.local_time import time_zone
@@ -67,10 +67,7 @@ class SegmentReader:
         if not isinstance(item, dict):
             raise Refused("the event must be a JSON object")
         kind = kind or _text(item, "type", required=True)
-        user_id = _id(item, "userId")
-        anonymous_id = _id(item, "anonymousId")
-        if user_id is None and anonymous_id is None:
-            raise Refused("userId or anonymousId is required", field="userId")
+        user_id, anonymous_id = _identities(item)
         message_id = _id(item, "messageId") or f"sojourn-{uuid.uuid4()}"
         occurred_at = self._occurred_at(item, post)
         context = _object(item, "context")
@@ -81,13 +78,15 @@ class SegmentReader:
             name, content, effects = self._track(item, Occurrence(message_id, occurred_at))
         elif kind == "identify":
             name, content, effects = _identify(item)
+        elif kind == "alias":
+            name, content, effects = _alias(item, user_id, anonymous_id)
         elif kind in _RECORDED:
             # A fact like others; no journey listens to it.
             content = {**(_object(item, "traits") or {}), **(_object(item, "properties") or {})}
             name, effects = _text(item, "name") or kind, None
         else:
             raise Refused(
-                f"type {kind[:40]!r} is not one of track, identify, page, screen, group",
+                f"type {kind[:40]!r} is not one of track, identify, page, screen, group, alias",
                 field="type",
             )
         return Incoming(
@@ -171,6 +170,41 @@ def _identify(
     if "locale" in traits and isinstance(locale := traits["locale"], str | None):
         effects["locale"] = (locale or "").strip()[:LONGEST_NAME] or None
     return "identify", traits, effects
+
+
+def _identities(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The user id and the anonymous id, at least one of them.
+
+    A user id that names nobody ("null") is refused, because the source believes that it says
+    something; an anonymous one is left out.
+    """
+    user_id = _id(item, "userId")
+    anonymous_id = _id(item, "anonymousId")
+    if user_id is not None and names_nobody(user_id):
+        raise Refused(f"userId {user_id!r} names nobody", field="userId")
+    if anonymous_id is not None and names_nobody(anonymous_id):
+        if user_id is None:
+            raise Refused(
+                f"anonymousId {anonymous_id!r} names nobody, and there is no userId",
+                field="anonymousId",
+            )
+        anonymous_id = None
+    if user_id is None and anonymous_id is None:
+        raise Refused("userId or anonymousId is required", field="userId")
+    return user_id, anonymous_id
+
+
+def _alias(
+    item: Mapping[str, Any], user_id: str | None, anonymous_id: str | None
+) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
+    if user_id is None:
+        raise Refused("userId is required: the id that previousId becomes", field="userId")
+    previous_id = _id(item, "previousId") or anonymous_id
+    if previous_id is None:
+        raise Refused("previousId is required", field="previousId")
+    if names_nobody(previous_id):
+        raise Refused(f"previousId {previous_id!r} names nobody", field="previousId")
+    return "alias", {"previousId": previous_id}, {"alias": {"previous_id": previous_id}}
 
 
 def read_post(

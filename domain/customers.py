@@ -29,3 +29,34 @@ class Customer(BaseModel):
     locale: str | None = None
     channels: tuple[str, ...] = ()
     open_holds: tuple[str, ...] = ()
+
+
+_NOBODY = frozenset(
+    {
+        "-1",
+        "anonymous",
+        "false",
+        "guest",
+        "n/a",
+        "nan",
+        "nil",
+        "none",
+        "null",
+        "(null)",
+        "<null>",
+        "[object object]",
+        "true",
+        "undefined",
+        "unknown",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    }
+)
+
+
+def names_nobody(identity: str) -> bool:
+    """Whether an id is what broken sources send for everybody, such as `null` or `0`.
+
+    Taken for an identity, it would make strangers one customer.
+    """
+    plain = identity.strip().casefold()
+    return plain in _NOBODY or not plain.strip("0-{}")

@@ -11,6 +11,7 @@ class OutcomeKind(StrEnum):
     `converted`: its goal was reached. `completed`: it ran to its end. `exited`: it stopped
     early for a stated reason. `cancelled`: a person asked. `failed`: the journey said so.
     `terminated`: ended from outside without its own consent, or its workflow is gone.
+    `merged`: its customer turned out to be another's, who is in the same journey already.
     """
 
     CONVERTED = "converted"
@@ -19,6 +20,7 @@ class OutcomeKind(StrEnum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     TERMINATED = "terminated"
+    MERGED = "merged"
 
 
 class Outcome(BaseModel):

@@ -119,7 +119,7 @@ class Relay:
 
     async def _hand_over(self, claim: Claim) -> None:
         try:
-            number = await self._deliver(claim) if claim.live else _ALL
+            number = await self._deliver(claim) if claim.live or claim.merged else _ALL
             self._done.append((claim.enrollment_id, number))
             self._absent_for = 0.0
         except (RPCError, RuntimeError) as error:
@@ -140,7 +140,7 @@ class Relay:
         events = claim.events
         if not events:
             return claim.relayed
-        if claim.relayed == 0:
+        if claim.relayed == 0 and claim.live:
             if await self._start(claim):
                 return events[-1].number
             # An earlier attempt started it, with how many events is not known: repeat the rest.

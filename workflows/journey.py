@@ -18,7 +18,7 @@ from domain import wording
 from domain.customers import Customer
 from domain.enrollments import AFTER_EXIT, EndRequest, ReEntry, Start
 from domain.errors import JourneyError, Refused
-from domain.events import Envelope, Event, event_type
+from domain.events import CUSTOMER_MERGED, Envelope, Event, event_type
 from domain.messages import Cap, Delivery, Message
 from domain.outcomes import Outcome, OutcomeKind
 from workflows import attributes
@@ -77,7 +77,7 @@ class Journey(ABC, Generic[E, P]):
     Attributes:
         declaration: what the class declares.
         parameters: this enrollment's parameters, as fixed at its entry.
-        customer_id: whose journey this is.
+        customer_id: whose journey this is; another id after a merge.
     """
 
     declaration: ClassVar[Declaration[Any]]
@@ -130,6 +130,8 @@ class Journey(ABC, Generic[E, P]):
         self._untaken: list[Event] = []
         self._scopes: list[Until[Any]] = []
         self._hold_events = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._superseded = False
         self._story = Story(declaration.summary.rstrip("."), start)
         self._sender = Sender(self, start)
         # The event that started it is the journey's argument, not something to wait for.
@@ -332,9 +334,10 @@ class Journey(ABC, Generic[E, P]):
         activity of the author's own answers at the same moment.
 
         Raises:
-            asyncio.CancelledError: a scope around the present task has its event.
+            asyncio.CancelledError: a scope around the present task has its event, or the
+                enrollment is over.
         """
-        if self.interrupted():
+        if self.interrupted() or self._superseded:
             raise asyncio.CancelledError
 
     def now_at(self, what: str, within: timedelta | None = None) -> None:
@@ -399,6 +402,9 @@ class Journey(ABC, Generic[E, P]):
         self.hear(envelopes)
 
     def _apply(self, envelope: Envelope) -> None:
+        if envelope.name == CUSTOMER_MERGED:
+            self._become_one(envelope)
+            return
         kind = event_type(envelope.name)
         try:
             if kind is None:
@@ -416,6 +422,25 @@ class Journey(ABC, Generic[E, P]):
         if not any(scope.offer(event) for scope in self._scopes):
             self._untaken.append(event)
 
+    def _become_one(self, envelope: Envelope) -> None:
+        """Go on under the customer who stays; end where another enrollment goes on instead."""
+        match envelope.properties:
+            case {"customer_id": str(customer_id), "ended": list(ended)}:
+                pass
+            case _:
+                self._note(f"⚠ **{envelope.name}** could not be read and is left out")
+                return
+        if customer_id != self.customer_id:
+            self.customer_id = self._story.customer_id = customer_id
+            workflow.upsert_search_attributes([attributes.CUSTOMER.value_set(customer_id)])
+        self._note(f"this customer and another are one, `{customer_id}`")
+        self._hold_events += 1  # what holds the one holds the other
+        if self._start.enrollment_id in ended:
+            self._superseded = True
+            self._note("the same journey began earlier for the other: that one goes on")
+            if self._task is not None:
+                self._task.cancel()
+
     def _check_declared(self, event: type[Event]) -> None:
         if event not in self.declaration.listens:
             raise undeclared(type(self), event)
@@ -428,7 +453,9 @@ class Journey(ABC, Generic[E, P]):
 
     async def _drive(self, authored: Callable[[Any, E], Awaitable[Outcome]]) -> Outcome:
         trigger = self.declaration.trigger.from_envelope(self._start.events[0])
+        self._task = asyncio.current_task()
         try:
+            self.checkpoint()
             outcome = await authored(self, trigger)
             if not isinstance(outcome, Outcome):
                 raise TypeError(
@@ -440,7 +467,11 @@ class Journey(ABC, Generic[E, P]):
             if not is_cancelled_exception(error):
                 # Temporal would end the journey as failed; it is a bug like any other.
                 raise JourneyBug(f"{type(self).__name__}.run raised {error!r}") from error
-            outcome = Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled in Temporal")
+            outcome = (
+                Outcome(kind=OutcomeKind.MERGED, reason="the older enrollment goes on")
+                if self._superseded
+                else Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled in Temporal")
+            )
         with contextlib.suppress(asyncio.CancelledError):  # too late, it is ending already
             await to_the_end(self._end(outcome))
         if outcome.kind is OutcomeKind.CANCELLED:

@@ -43,6 +43,8 @@ Still = Callable[[], bool | Awaitable[bool]]
 class Host(Protocol):
     """What sending needs of its journey."""
 
+    customer_id: str
+
     @property
     def heard(self) -> int:
         """The number of the last event applied."""
@@ -94,7 +96,7 @@ class Sender:
             self._host.checkpoint()
             request = SendRequest(
                 enrollment_id=self._start.enrollment_id,
-                customer_id=self._start.customer_id,
+                customer_id=self._host.customer_id,
                 journey=self._start.journey,
                 step=name,
                 heard=self._host.heard,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from domain.events import Event
+from domain.events import CUSTOMER_MERGED, Event
 
 SEVERAL = "events"
 """The signal that carries events of several types, after an outage."""
@@ -20,6 +20,7 @@ def add_signals(cls: type, listens: tuple[type[Event], ...]) -> None:
     hand. Whatever is sent, no handler raises: that would stop the journey (semantics 4).
     """
     _add(cls, SEVERAL, None, "Several events at once; the relay sends it after an outage.")
+    _add(cls, CUSTOMER_MERGED, None, "The customer and another are one; the relay sends it.")
     for kind in listens:
         example = json.dumps(kind.example)
         _add(cls, kind.name, kind.name, f"{(kind.__doc__ or '').strip()} Example: {example}")

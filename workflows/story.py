@@ -21,6 +21,7 @@ class Story:
     def __init__(self, title: str, start: Start) -> None:
         self._title = title
         self._start = start
+        self.customer_id = start.customer_id
         self._now = "Starting"
         self._since: datetime | None = None
         self._until: datetime | None = None
@@ -40,7 +41,7 @@ class Story:
     def markdown(self) -> str:
         """The page for support staff."""
         start = self._start
-        about = f"customer `{start.customer_id}`" + (
+        about = f"customer `{self.customer_id}`" + (
             f" · key `{_code(start.key)}`" if start.key else ""
         )
         lines = [f"### {self._title}", about, "", f"**Now:** {_cell(self._now)}"]

@@ -13,6 +13,7 @@ from domain.events.accounts import (
     TrialStarted,
 )
 from domain.events.base import (
+    CUSTOMER_MERGED,
     Envelope,
     Event,
     HoldMark,
@@ -61,6 +62,7 @@ from domain.events.promotions import (
 from domain.events.support import TicketClosed, TicketOpened
 
 __all__ = [
+    "CUSTOMER_MERGED",
     "AccountAddedUser",
     "AccountCreated",
     "AccountDeleted",

@@ -16,6 +16,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PART = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
 """How an event, and what it is made of, reads its properties: what nobody declared is kept."""
 
+CUSTOMER_MERGED = "customer_merged"
+"""Under this name an enrollment hears that its customer and another turned out to be one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
@@ -90,6 +93,8 @@ class Event(BaseModel):
         cls.hold = hold
         cls.example = example or {}
         for name in (cls.name, *map(canonical_name, aliases)):
+            if name == CUSTOMER_MERGED:
+                raise TypeError(f"the event name {name!r} is the runtime's own: choose another")
             other = _TYPES.setdefault(name, cls)
             if other.__qualname__ != cls.__qualname__ or other.__module__ != cls.__module__:
                 raise TypeError(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain.events import Envelope
+from domain.outcomes import OutcomeKind
 from infra.database.pool import Pool
 
 LEASE = timedelta(seconds=20)
@@ -30,7 +31,7 @@ claimed as (
     where b.enrollment_id = due.enrollment_id
     returning b.enrollment_id, b.relayed, b.attempts)
 select c.relayed, c.attempts, e.id, e.customer_id, e.journey, e.workflow_type, e.workflow_id,
-    e.task_queue, e.key, e.parameters, e.summary, e.state,
+    e.task_queue, e.key, e.parameters, e.summary, e.state, e.outcome,
     envelopes(e.id, c.relayed, $3) as events
 from claimed c join enrollment e on e.id = c.enrollment_id
 """
@@ -58,7 +59,14 @@ update backlog set due_at = now() + $2, attempts = attempts + $3, error = $4
 where enrollment_id = $1
 """
 
-_STARTED = "update enrollment set run_id = $2 where id = $1"
+# Started by a relay that did not know yet that a merge had ended it: it must be told.
+_STARTED = """
+with started as (
+    update enrollment set run_id = $2 where id = $1 returning id, last_number, outcome)
+insert into backlog (enrollment_id, relayed, last)
+select id, 0, last_number from started where outcome = 'merged'
+on conflict (enrollment_id) do nothing
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class Claim:
     """An enrollment's next deliveries, in this relay's hands until its lease expires.
 
     Attributes:
+        merged: whether it was ended by a merge, which its workflow does not know yet.
         relayed: the last number carried before.
         attempts: how often handing these over has failed.
         events: what to carry, in order.
@@ -81,6 +90,7 @@ class Claim:
     parameters: dict[str, Any]
     summary: str
     live: bool
+    merged: bool
     relayed: int
     attempts: int
     events: Sequence[Envelope]
@@ -113,6 +123,7 @@ class Backlog:
                 parameters=row["parameters"],
                 summary=row["summary"],
                 live=row["state"] == "live",
+                merged=row["outcome"] == OutcomeKind.MERGED,
                 relayed=row["relayed"],
                 attempts=row["attempts"],
                 events=[Envelope(**event) for event in row["events"]],

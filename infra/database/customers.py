@@ -3,7 +3,7 @@
 from typing import Any
 
 from domain.customers import Customer
-from infra.database.pool import Pool
+from infra.database.pool import Connection, Pool
 
 CUSTOMER_FACTS = """
     c.time_zone, c.locale,
@@ -31,6 +31,22 @@ def read_customer(customer_id: str, row: Any) -> Customer:
     )
 
 
+_LOCK = "select merged_into from customer where id = $1 for no key update"
+
+
+async def lock_customer(connection: Connection, customer_id: str) -> str:
+    """Lock a customer until the transaction ends.
+
+    Whoever asks may still know the customer by an id that was merged away.
+
+    Returns:
+        The id of the customer who is locked.
+    """
+    while merged_into := await connection.fetchval(_LOCK, customer_id):
+        customer_id = merged_into
+    return customer_id
+
+
 class PostgresCustomers:
     """Customers over PostgreSQL."""
 
@@ -38,15 +54,15 @@ class PostgresCustomers:
         self._pool = pool
 
     async def get(self, customer_id: str) -> Customer:
-        """What is known of a customer now.
+        """What is known of a customer now, by whichever id the customer has had.
 
         Raises:
             LookupError: there is no such customer.
         """
         row = await self._pool.fetchrow(
-            f"select {CUSTOMER_FACTS} from customer c where c.id = $1",  # noqa: S608 - a constant
+            f"select c.id, {CUSTOMER_FACTS} from customer c where c.id = survivor($1)",  # noqa: S608 - a constant
             customer_id,
         )
         if row is None:
             raise LookupError(f"no customer {customer_id}")
-        return read_customer(customer_id, row)
+        return read_customer(row["id"], row)

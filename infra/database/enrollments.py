@@ -3,10 +3,9 @@
 from domain.enrollments import EndAnswer, EndRequest
 from domain.events import Envelope
 from domain.outcomes import Outcome, OutcomeKind
+from infra.database.customers import lock_customer
 from infra.database.gate import NEWS_AT_ONCE
 from infra.database.pool import Connection, Pool
-
-_LOCK = "select 1 from customer where id = $1 for no key update"
 
 
 class PostgresEnrollments:
@@ -24,7 +23,7 @@ class PostgresEnrollments:
             LookupError: there is no such enrollment.
         """
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_LOCK, request.customer_id)
+            await lock_customer(connection, request.customer_id)
             row = await connection.fetchrow(
                 "select state, last_number from enrollment where id = $1", request.enrollment_id
             )
@@ -54,7 +53,7 @@ class PostgresEnrollments:
             customer = await connection.fetchval(
                 "select customer_id from enrollment where id = $1", enrollment_id
             )
-            await connection.execute(_LOCK, customer)
+            await lock_customer(connection, customer)
             live = await connection.fetchval(
                 "select state = 'live' from enrollment where id = $1", enrollment_id
             )
@@ -66,30 +65,6 @@ class PostgresEnrollments:
 
 async def _close(connection: Connection, enrollment_id: str, outcome: Outcome) -> None:
     await connection.execute(
-        "update enrollment set state = 'ended', outcome = $2, outcome_reason = $3,"
-        " ended_at = clock_timestamp() where id = $1",
-        enrollment_id,
-        outcome.kind.value,
-        outcome.reason,
+        "select close_enrollment($1, $2, $3)", enrollment_id, outcome.kind.value, outcome.reason
     )
     await connection.execute("delete from backlog where enrollment_id = $1", enrollment_id)
-    # Called and not answered: it may have been sent. A late answer still completes the row.
-    await connection.execute(
-        "update message set verdict = 'unknown', reason = 'provider_did_not_say',"
-        " in_flight_since = null, detail = $2, completed_at = now()"
-        " where enrollment_id = $1 and in_flight_since is not null",
-        enrollment_id,
-        "the journey ended before the provider answered",
-    )
-    # What was parked will not be sent any more, and the ledger says so (G6).
-    detail = f"the journey ended before: {outcome.kind.value}"
-    if outcome.reason:
-        detail += f", {outcome.reason}"
-    await connection.execute(
-        "update message set verdict = 'suppressed', reason = 'journey_ended', detail = $2,"
-        " decisions = decisions || jsonb_build_array(jsonb_build_object('at', now(),"
-        " 'verdict', 'suppressed', 'reason', 'journey_ended', 'detail', $2::text))"
-        " where enrollment_id = $1 and verdict in ('held', 'stale', 'sending')",
-        enrollment_id,
-        detail,
-    )

@@ -20,12 +20,10 @@ from domain.messages import (
     Verdict,
 )
 from domain.ports import Endpoints
-from infra.database.customers import CUSTOMER_FACTS, read_customer
+from infra.database.customers import CUSTOMER_FACTS, lock_customer, read_customer
 from infra.database.pool import Connection, Pool
 
 NEWS_AT_ONCE = 100
-
-_LOCK = "select 1 from customer where id = $1 for no key update"
 
 _FACTS = f"""
 select {CUSTOMER_FACTS},
@@ -83,7 +81,7 @@ class PostgresGate:
     async def decide(self, request: SendRequest, message: Message) -> Decision:
         """Decide about one message under the customer's lock, and write it down."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_LOCK, request.customer_id)
+            request = await _under_lock(connection, request)
             facts = await self._facts(connection, request, message)
             judgement = judge(facts, request, message)
             match judgement:
@@ -112,7 +110,7 @@ class PostgresGate:
     ) -> None:
         """Write down that a message is not sent for a reason that is not the gate's."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_LOCK, request.customer_id)
+            request = await _under_lock(connection, request)
             await self._write(connection, request, message, Verdict.SUPPRESSED, reason, detail)
 
     async def complete(
@@ -211,6 +209,14 @@ class PostgresGate:
             address,
         )
         return written
+
+
+async def _under_lock(connection: Connection, request: SendRequest) -> SendRequest:
+    """Lock the request's customer; the request as of who that is now."""
+    customer_id = await lock_customer(connection, request.customer_id)
+    if customer_id == request.customer_id:
+        return request
+    return request.model_copy(update={"customer_id": customer_id})
 
 
 def _ledger_row(row: dict[str, Any] | None) -> LedgerRow | None:

@@ -94,10 +94,20 @@ class CustomerRow(SQLModel, table=True):
     """One person. Its row lock orders everything that is decided about the person."""
 
     __tablename__ = "customer"
+    __table_args__ = (
+        Index(
+            "ix_customer_merged_into",
+            "merged_into",
+            postgresql_where=text("merged_into is not null"),
+        ),
+    )
 
     id: str = _text(key=True)
     time_zone: str | None = _text(nullable=True)
     locale: str | None = _text(nullable=True)
+    merged_into: str | None = Field(
+        default=None, sa_column=Column(Text, ForeignKey("customer.id"), nullable=True)
+    )
     created_at: datetime = _time(now=True)
 
 
@@ -127,6 +137,51 @@ class TraitRow(SQLModel, table=True):
     name: str = _text(key=True)
     value: Any = _json(None)
     updated_at: datetime = _time(now=True)
+
+
+class TraitChange(SQLModel, table=True):
+    """A change of a trait, kept under the id that the customer had then."""
+
+    __tablename__ = "trait_change"
+    __table_args__ = (
+        Index(None, "customer_id", "name", "id"),
+        Index(None, "customer_id", "changed_at"),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Counter(always=True), primary_key=True))
+    customer_id: str = _text()
+    name: str = _text()
+    old_value: Any = _json(None)
+    new_value: Any = _json(None)
+    source_id: int = _number()
+    message_id: str = _text()
+    changed_at: datetime = _time(now=True)
+
+
+class CustomerMerge(SQLModel, table=True):
+    """A merge of two customers, or why there was none; `customer_id` is the one who stays."""
+
+    __tablename__ = "customer_merge"
+    __table_args__ = (
+        Index(None, "customer_id", "created_at"),
+        Index(
+            "uq_customer_merge_refused",
+            "customer_id",
+            "other_id",
+            unique=True,
+            postgresql_where=text("refused is not null"),
+        ),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Counter(always=True), primary_key=True))
+    customer_id: str = _text()
+    other_id: str = _text()
+    cause: str = _text()
+    refused: str | None = _text(nullable=True)
+    source_id: int = _number()
+    message_id: str = _text()
+    moved: dict[str, Any] = _json()
+    created_at: datetime = _time(now=True)
 
 
 class AddressRow(SQLModel, table=True):

@@ -23,9 +23,10 @@ returns jsonb language sql stable as $$
 $$;
 
 -- Make or complete the customer behind a user id, an anonymous id, or both.
--- An anonymous customer whom nobody has named yet takes the name; two customers who are
--- both known stay two. Each identity is claimed by inserting it, the anonymous one first,
--- so that a page view and a login at the same moment still become one customer.
+-- An anonymous customer whom nobody has named yet takes the name; where both are known, merging
+-- is merge.sql's. Each identity is claimed by inserting it, the anonymous one first, so that a
+-- page view and a login at the same moment still become one customer. Where a customer is merged
+-- away meanwhile, nothing is done: `accept` asks again who is who.
 create function identify(p_user text, p_anonymous text) returns void language plpgsql as $$
 declare
     v_user text;
@@ -38,6 +39,8 @@ begin
     if p_anonymous is not null and v_anonymous is null then
         if v_user is null then
             v_new := new_id('cus');
+        elsif not keep_customer(v_user) then
+            return;
         end if;
         v_anonymous := coalesce(v_user, v_new);
         insert into identity (kind, value, customer_id)
@@ -51,7 +54,11 @@ begin
     if p_user is not null and v_user is null then
         if v_new is null and v_anonymous is not null then
             -- The lock: two users must not both adopt the same anonymous customer.
-            perform 1 from customer where id = v_anonymous for no key update;
+            perform 1 from customer where id = v_anonymous and merged_into is null
+                for no key update;
+            if not found then
+                return;
+            end if;
             if not exists (
                 select 1 from identity where customer_id = v_anonymous and kind = 'user_id'
             ) then
@@ -65,8 +72,10 @@ begin
         insert into identity (kind, value, customer_id) values ('user_id', p_user, v_user)
             on conflict do nothing;
         if not found then  -- somebody else was faster
-            select customer_id into strict v_user from identity
-                where kind = 'user_id' and value = p_user;
+            loop
+                v_user := owner_of('user_id', p_user);
+                exit when keep_customer(v_user);
+            end loop;
             update identity set customer_id = v_user
                 where kind = 'anonymous_id' and value = p_anonymous and customer_id = v_new;
             v_new := null;
@@ -101,8 +110,10 @@ $$;
 
 -- What an identify call says of its customer. A trait set to null is forgotten, and with it
 -- what was read from it: an address, the time zone, the locale.
-create function tell_traits(p_customer text, p_effects jsonb) returns void language plpgsql as $$
+create function tell_traits(p_customer text, p_effects jsonb, p_source bigint, p_message text)
+returns void language plpgsql as $$
 begin
+    perform note_traits(p_customer, p_effects -> 'traits', p_source, p_message);
     delete from trait where customer_id = p_customer and name in (
         select key from jsonb_each(p_effects -> 'traits') where value = 'null');
     insert into trait (customer_id, name, value)
@@ -141,11 +152,12 @@ declare
     v_refusal text;
     v_pause interval := (p_entry ->> 'pause')::interval;
 begin
-    select state, ended_at, ordinal into v_before from enrollment
-        where customer_id = p_customer and journey = p_entry ->> 'journey' and key = v_key
-        order by ordinal desc limit 1;
+    -- Not the last one alone: a merge may have put others behind one that is live.
+    select max(ordinal) as ordinal, max(ended_at) as ended_at, bool_or(state = 'live') as live
+        into v_before from enrollment
+        where customer_id = p_customer and journey = p_entry ->> 'journey' and key = v_key;
     v_ordinal := coalesce(v_before.ordinal, 0) + 1;
-    if v_before.state = 'live' then
+    if v_before.live then
         v_refusal := 'already enrolled';
     elsif v_before.ordinal is not null and not (p_entry ->> 're_entry')::boolean then
         v_refusal := 'this journey is entered only once';
@@ -214,6 +226,7 @@ end $$;
 --   p_effects: null for an event that changes nothing but the record, else
 --     {"traits": {…}, "addresses": {…}, "time_zone": …, "locale": …}   for identify
 --     {"hold": {"kind", "reference", "action"}, "entries": [{…}, …]}   for track
+--     {"alias": {"previous_id": …}}                                    for alias
 -- Returns the ordinals (from 1) that were new; the others were accepted before. `routed` says
 -- whether the relay has something to carry. To plan it anew for each call would cost more
 -- than the call.
@@ -227,6 +240,8 @@ declare
     r record;
     v_customer text[];
     v_unknown boolean;
+    v_split boolean;  -- a user id and a device that are not the same customer's
+    v_again boolean;
     v_lock text[];
     v_routed bigint := 0;  -- the ordinal up to which events have been routed
 begin
@@ -238,15 +253,35 @@ begin
             array_agg(case when u.user_id is not null then i.by_user else i.by_device end
                 order by u.o),
             bool_or((u.user_id is not null and i.by_user is null)
-                or (u.anonymous_id is not null and i.by_device is null))
-            into v_customer, v_unknown
+                or (u.anonymous_id is not null and i.by_device is null)),
+            bool_or(i.by_user <> i.by_device)
+            into v_customer, v_unknown, v_split
         from unnest(p_user, p_anonymous) with ordinality u (user_id, anonymous_id, o),
             lateral (select
                 (select customer_id from identity where kind = 'user_id' and value = u.user_id)
                     as by_user,
                 (select customer_id from identity
                     where kind = 'anonymous_id' and value = u.anonymous_id) as by_device) i;
-        exit when v_unknown is not true;
+        if v_unknown is not true then
+            -- Only where somebody may hear it is the order of acknowledgement worth a lock.
+            v_lock := array(
+                select distinct x.customer
+                from unnest(v_customer, p_type, p_name, p_effects)
+                    x (customer, type, name, effects)
+                where x.effects is not null or (x.type = 'track'
+                    and exists (select 1 from heard_name h where h.name = x.name)));
+            v_again := false;
+            if v_split or 'alias' = any (p_type) then
+                select m.again, m.merged or routed into v_again, routed from merge_all(
+                    p_source, p_message, p_user, p_anonymous, p_type, p_effects, v_lock) m;
+            elsif cardinality(v_lock) > 0 then
+                select bool_or(merged_into is not null) into v_again from (
+                    select merged_into from customer where id = any (v_lock)
+                    order by id for no key update) locked;
+            end if;
+            exit when v_again is not true;
+            continue;  -- somebody was merged, by us or while we waited: who is who now?
+        end if;
         for r in
             select p.user_id, case when p.is_first then p.anonymous_id end as anonymous_id
             from (
@@ -268,16 +303,6 @@ begin
             perform identify(r.user_id, r.anonymous_id);
         end loop;
     end loop;
-
-    -- Only where somebody may hear it is the order of acknowledgement worth a lock.
-    v_lock := array(
-        select distinct x.customer
-        from unnest(v_customer, p_type, p_name, p_effects) x (customer, type, name, effects)
-        where x.effects is not null or (
-            x.type = 'track' and exists (select 1 from heard_name h where h.name = x.name)));
-    if cardinality(v_lock) > 0 then
-        perform 1 from customer where id = any (v_lock) order by id for no key update;
-    end if;
 
     with inserted as (
         insert into event (
@@ -309,7 +334,7 @@ begin
             order by x.o
         loop
             if r.effects ? 'traits' then
-                perform tell_traits(r.customer, r.effects);
+                perform tell_traits(r.customer, r.effects, r.source, r.message);
             end if;
             if r.effects ? 'hold' then
                 perform mark_hold(r.customer, r.effects -> 'hold', r.occurred);

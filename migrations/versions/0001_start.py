@@ -34,13 +34,60 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("time_zone", sa.Text(), nullable=True),
         sa.Column("locale", sa.Text(), nullable=True),
+        sa.Column("merged_into", sa.Text(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.ForeignKeyConstraint(
+            ["merged_into"], ["customer.id"], name=op.f("fk_customer_merged_into")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customer")),
+    )
+    op.create_index(
+        "ix_customer_merged_into",
+        "customer",
+        ["merged_into"],
+        unique=False,
+        postgresql_where=sa.text("merged_into is not null"),
+    )
+    op.create_table(
+        "customer_merge",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("other_id", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("refused", sa.Text(), nullable=True),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column(
+            "moved",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_customer_merge")),
+    )
+    op.create_index(
+        op.f("ix_customer_merge_customer_id_created_at"),
+        "customer_merge",
+        ["customer_id", "created_at"],
+        unique=False,
+    )
+    op.create_index(
+        "uq_customer_merge_refused",
+        "customer_merge",
+        ["customer_id", "other_id"],
+        unique=True,
+        postgresql_where=sa.text("refused is not null"),
     )
     op.create_table(
         "delivery",
@@ -356,8 +403,38 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("customer_id", "name", name=op.f("pk_trait")),
     )
-    for statement in _statements("accept_1.sql"):
-        op.execute(sa.text(statement.replace(":", r"\:")))
+    op.create_table(
+        "trait_change",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("old_value", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("new_value", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column(
+            "changed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trait_change")),
+    )
+    op.create_index(
+        op.f("ix_trait_change_customer_id_name_id"),
+        "trait_change",
+        ["customer_id", "name", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_trait_change_customer_id_changed_at"),
+        "trait_change",
+        ["customer_id", "changed_at"],
+        unique=False,
+    )
+    for name in ("traits.sql", "merge.sql", "accept_1.sql"):
+        for statement in _statements(name):
+            op.execute(sa.text(statement.replace(":", r"\:")))
 
 
 def _statements(name: str) -> list[str]:

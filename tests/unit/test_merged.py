@@ -1,0 +1,123 @@
+"""A journey whose customer turns out to be another, in skipped time."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import workflow
+from temporalio.testing import WorkflowEnvironment
+
+from domain.events import CUSTOMER_MERGED, CartAbandoned, Envelope, Event, PurchaseMade
+from domain.outcomes import OutcomeKind
+from journeys.abandoned_cart import AbandonedCart
+from tests.plays import Play, Stage, staged
+from workflows import Journey, Outcome
+from workflows.attributes import CUSTOMER, STATE
+
+CART = CartAbandoned(cart_id="c1")
+BOUGHT = PurchaseMade(order_id="o1", cart_id="c1")
+
+
+@workflow.defn
+class Tidy(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """A journey that wants to say goodbye."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Wait in a scope, and try to wait again on the way out."""
+        try:
+            async with self.until(PurchaseMade):
+                await self.sleep(timedelta(days=30))
+        finally:
+            self.note("tidying up")
+            await self.sleep(timedelta(days=30))
+        return Outcome.completed(cart.cart_id)
+
+
+@pytest.fixture(scope="module")
+async def stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
+    async with staged(skipping, [AbandonedCart, Tidy]) as made:
+        yield made
+
+
+def _merge(play: Play, into: str, *, over: bool = False) -> Envelope:
+    """As the merging transaction does: the news is numbered, the person known by both ids."""
+    number = len(play.who.acknowledged) + 1
+    ended = [f"enr_{play.who.customer_id}"] if over else []
+    told: dict[str, Any] = {
+        "customer_id": into,
+        "merged": play.who.customer_id,
+        "ended": ended,
+    }
+    envelope = Envelope(number, CUSTOMER_MERGED, f"merge-{number}", "2026-01-01T00:00:00Z", told)
+    play.who.acknowledged.append(envelope)
+    play.stage.store.people[into] = play.who
+    return envelope
+
+
+async def test_a_journey_goes_on_under_the_customer_who_stays(stage: Stage) -> None:
+    play = await stage.play(AbandonedCart, CART)
+    await play.passes(timedelta(minutes=30))
+    await play.relay(_merge(play, "cus_stays"))
+    assert (await play.handle.describe()).typed_search_attributes[CUSTOMER] == "cus_stays"
+    assert "customer `cus_stays`" in await play.story()
+    await play.passes(timedelta(minutes=31))
+    assert play.sent == ["reminder/push"]
+    await play.happens(BOUGHT)
+    assert (await play.ends()).kind is OutcomeKind.CONVERTED
+
+
+async def test_g3_nothing_is_sent_before_the_merge_is_heard(stage: Stage) -> None:
+    play = await stage.play(AbandonedCart, CART)
+    await play.settles()
+    _merge(play, "cus_late")
+    bought: Event = BOUGHT
+    await play.happens(bought, relayed=False)  # by the other, told together with the merge
+    await play.passes(timedelta(hours=1, minutes=1))
+    assert (await play.ends()).kind is OutcomeKind.CONVERTED
+    assert play.sent == []
+
+
+async def test_the_younger_of_two_ends_as_merged_and_sends_nothing_more(stage: Stage) -> None:
+    play = await stage.play(AbandonedCart, CART)
+    await play.settles()
+    await play.relay(_merge(play, "cus_older", over=True))
+    outcome = await play.ends()
+    assert outcome.kind is OutcomeKind.MERGED
+    assert play.sent == []
+    assert (await play.handle.describe()).typed_search_attributes[STATE] == "merged"
+
+
+async def test_the_younger_is_over_wherever_it_stands(stage: Stage) -> None:
+    play = await stage.play(Tidy, CART)
+    await play.settles()
+    await play.relay(_merge(play, "cus_before", over=True))
+    assert (await play.ends()).kind is OutcomeKind.MERGED
+    assert "tidying up" in await play.story()
+
+
+async def test_a_journey_that_begins_with_the_news_that_it_is_over_ends(stage: Stage) -> None:
+    play = await stage.play(AbandonedCart, CART)
+    news = _merge(play, "cus_early", over=True)
+    await play.handle.signal(CUSTOMER_MERGED, [news])
+    assert (await play.ends()).kind is OutcomeKind.MERGED
+
+
+@pytest.mark.parametrize("payload", [None, {"customer_id": "cus_x", "ended": []}, [{"a": 1}], 7])
+async def test_4_nobody_is_merged_by_hand(stage: Stage, payload: Any) -> None:
+    play = await stage.play(AbandonedCart, CART)
+    await play.settles()
+    args = [] if payload is None else [payload]
+    await play.handle.signal(CUSTOMER_MERGED, args=args)
+    await play.settles()
+    story = await play.story()
+    assert "could not be read" in story
+    assert f"customer `{play.who.customer_id}`" in story
+    await play.happens(BOUGHT)
+    assert (await play.ends()).kind is OutcomeKind.CONVERTED
+
+
+def test_no_event_type_may_take_the_runtimes_name() -> None:
+    with pytest.raises(TypeError, match="runtime's own"):
+        type("CustomerMerged", (Event,), {"__module__": __name__})
