@@ -13,6 +13,7 @@ RUN pip --python /opt/sojourn/bin/python install --no-cache-dir --disable-pip-ve
 COPY pyproject.toml README.md ./
 COPY activities activities
 COPY api api
+COPY audiences audiences
 COPY cli cli
 COPY domain domain
 COPY infra infra

@@ -58,6 +58,8 @@ class CustomerOut(BaseModel):
     traits: dict[str, Any]
     addresses: list[AddressOut]
     open_holds: list[str]
+    computed: dict[str, Any]
+    segments: list[str]
     time_zone: str | None
     locale: str | None
     created_at: datetime
@@ -165,13 +167,17 @@ async def find(
     kind, value = given[0]
     if "\0" in value:
         return CustomersOut(customers=[])
-    return CustomersOut(customers=[_customer(r) for r in await parts.reading.find(kind, value)])
+    records = await parts.reading.find(kind, value)
+    return CustomersOut(customers=[await _customer(parts, record) for record in records])
 
 
 @router.get("/{customer_id}", summary="One customer", responses=NOT_FOUND)
 async def one(parts: PartsOf, customer_id: str) -> CustomerOut:
-    """Traits, identities, addresses and what is open; by any id that the customer has had."""
-    return _customer(await _known(parts, customer_id))
+    """Traits, identities, addresses, what is open, what is computed, segments at this moment.
+
+    By any id that the customer has had.
+    """
+    return await _customer(parts, await _known(parts, customer_id))
 
 
 @router.get(
@@ -266,7 +272,8 @@ async def _known(parts: Parts, customer_id: str) -> CustomerRecord:
     return record
 
 
-def _customer(record: CustomerRecord) -> CustomerOut:
+async def _customer(parts: Parts, record: CustomerRecord) -> CustomerOut:
+    now = await parts.customers.get(record.customer.id)
     return CustomerOut(
         id=record.customer.id,
         former_ids=list(record.former_ids),
@@ -277,6 +284,8 @@ def _customer(record: CustomerRecord) -> CustomerOut:
             for a in record.addresses
         ],
         open_holds=[f"{hold.kind} {hold.reference}" for hold in record.open_holds],
+        computed=now.computed,
+        segments=list(now.segments),
         time_zone=record.customer.time_zone,
         locale=record.customer.locale,
         created_at=record.customer.created_at,

@@ -17,8 +17,11 @@ from api.metrics import Metrics
 from api.replay import Replayer, segment_again
 from api.segment import SegmentReader
 from api.state import Parts
+from audiences.catalog import discover as discover_audiences
 from domain.errors import ConfigurationError
 from infra.database.accept import Acceptor
+from infra.database.audiences import AudienceKeeper, register
+from infra.database.customers import PostgresCustomers
 from infra.database.keys import Keys
 from infra.database.pool import Pool, close_pool, wait_for_pool
 from infra.database.quarantine import Quarantine
@@ -26,6 +29,7 @@ from infra.database.reading import Reading
 from infra.heap import settle
 from infra.relay import Relay, run_relay
 from infra.settings import Settings
+from infra.sweep import Sweep
 from infra.temporal import connect
 from infra.web import listen, run_server
 from journeys.catalog import Catalog, discover
@@ -45,20 +49,24 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         ConfigurationError: a setting makes no sense, or the database is not migrated.
     """
     catalog = catalog or Catalog(discover(), settings.journey_parameters)
+    audiences = discover_audiences()
     database_url = settings.required_database_url()
     async with contextlib.AsyncExitStack() as opened:
         pool = await wait_for_pool(database_url)
         opened.push_async_callback(close_pool, pool)
         await _announce_heard_names(pool, catalog)
+        if waiting := await register(pool, audiences):
+            _log.warning("run `sojourn audiences backfill`", not_computed_yet=", ".join(waiting))
         reading = Reading(database_url)
         opened.push_async_callback(reading.close)
         client = await connect(settings, lazy=True)
         relay = Relay(pool, client)
-        acceptor = Acceptor(pool, relay.wake)
+        keeper = AudienceKeeper(audiences, catalog.entries)
+        acceptor = Acceptor(pool, relay.wake, keeper=keeper)
         opened.push_async_callback(acceptor.close)
         quarantine = open_quarantine(pool, settings)
         opened.push_async_callback(_cancel, asyncio.create_task(quarantine.run()))
-        reader, metrics = SegmentReader(catalog), Metrics(pool)
+        reader, metrics = SegmentReader(catalog, audiences), Metrics(pool)
         parts = Parts(
             pool=pool,
             keys=Keys(pool),
@@ -68,11 +76,13 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
             quarantine=quarantine,
             replayer=Replayer({"segment": segment_again(reader)}, acceptor, quarantine),
             reading=reading,
+            customers=PostgresCustomers(pool, audiences),
             metrics=metrics,
             temporal=client,
         )
         app = create_app(parts, settings)
         app.state.relay = relay
+        app.state.sweep = Sweep(pool, keeper, relay.wake)
         yield app
 
 
@@ -116,6 +126,7 @@ async def serve_app(app: FastAPI, listener: socket.socket, *, relay: bool) -> No
     _log.info("ready", port=listener.getsockname()[1])
     # Should either end by itself, the process ends: half of it would look healthy.
     async with asyncio.TaskGroup() as halves:
+        halves.create_task(app.state.sweep.run())
         if relay:
             halves.create_task(run_relay(app.state.relay))
         halves.create_task(run_server(config, listener))

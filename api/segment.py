@@ -12,11 +12,13 @@ from typing import Any
 import orjson
 
 from api.body import Doubts, check_event
+from domain.audiences import Audiences
 from domain.customers import ADDRESS_TRAITS, names_nobody
 from domain.errors import Refused
 from domain.events import Occurrence, event_type
 from domain.local_time import time_zone
 from infra.database.accept import Incoming, entry_effect
+from infra.database.audiences import effects_of
 from journeys.catalog import Catalog
 
 LONGEST_NAME = 255
@@ -48,10 +50,16 @@ class Post:
 
 
 class SegmentReader:
-    """Reads tracking calls. Knows which events are declared and which journeys they start."""
+    """Reads tracking calls. Knows which events are declared and what follows from them.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Args:
+        catalog: the journeys that they start.
+        audiences: what is computed from them.
+    """
+
+    def __init__(self, catalog: Catalog, audiences: Audiences | None = None) -> None:
         self._catalog = catalog
+        self._audiences = audiences or Audiences()
 
     def read(self, kind: str | None, item: Any, post: Post) -> Incoming:
         """Read one call.
@@ -75,9 +83,13 @@ class SegmentReader:
         if context:
             context_json = _dumps({**post.context, **context} if post.context else context)
         if kind == "track":
-            name, content, effects = self._track(item, Occurrence(message_id, occurred_at))
+            name, content, effects = self._track(
+                item, Occurrence(message_id, occurred_at), post.received_at
+            )
         elif kind == "identify":
             name, content, effects = _identify(item)
+            if self._audiences.concerned(content):
+                effects["computed"] = []
         elif kind == "alias":
             name, content, effects = _alias(item, user_id, anonymous_id)
         elif kind in _RECORDED:
@@ -104,13 +116,15 @@ class SegmentReader:
         )
 
     def _track(
-        self, item: Mapping[str, Any], occurrence: Occurrence
+        self, item: Mapping[str, Any], occurrence: Occurrence, received_at: datetime
     ) -> tuple[str, Mapping[str, Any], dict[str, Any] | None]:
         name = _text(item, "event", required=True)
         properties = _object(item, "properties") or {}
         declared = event_type(name)
         if declared is None:
             return name, properties, None
+        if declared.ours:
+            raise Refused(f"{declared.name} is said by this system alone", field="event")
         event = declared.of(properties, occurrence)
         effects: dict[str, Any] = {}
         if declared.hold is not None:
@@ -124,6 +138,8 @@ class SegmentReader:
             }
         if entries := self._catalog.entries(event):
             effects["entries"] = [entry_effect(entry) for entry in entries]
+        if added := self._audiences.contributions(event, received_at):
+            effects["computed"] = effects_of(added)
         return declared.name, properties, effects or None
 
     @staticmethod

@@ -9,6 +9,7 @@ from api.metrics import Metrics
 from api.replay import Replayer
 from api.segment import SegmentReader
 from infra.database.accept import Acceptor
+from infra.database.customers import PostgresCustomers
 from infra.database.keys import Keys
 from infra.database.pool import Pool
 from infra.database.quarantine import Quarantine
@@ -27,5 +28,6 @@ class Parts:
     quarantine: Quarantine
     replayer: Replayer
     reading: Reading
+    customers: PostgresCustomers
     metrics: Metrics
     temporal: Client

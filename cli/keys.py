@@ -29,7 +29,7 @@ def create(
     """Make a key and print it, this once: only its digest is kept."""
     from infra.database.keys import create_key  # noqa: PLC0415 -- `--help` should not wait for it
 
-    key = _in_database(lambda pool: create_key(pool, source.strip(), scope))
+    key = in_database(lambda pool: create_key(pool, source.strip(), scope))
     typer.echo(key)
     typer.echo(
         f"A key of {source.strip()} to {', '.join(scope)}. Keep it now: it cannot be shown again.",
@@ -42,7 +42,7 @@ def list_() -> None:
     """Show what keys there are, oldest first. The keys themselves are not kept."""
     from infra.database.keys import list_keys  # noqa: PLC0415
 
-    found = _in_database(list_keys)
+    found = in_database(list_keys)
     for line in _table(found):
         typer.echo(line)
     if not found:
@@ -58,7 +58,7 @@ def revoke(
     """Make a key worthless, within five seconds and for good."""
     from infra.database.keys import revoke_key  # noqa: PLC0415
 
-    gone = _in_database(lambda pool: revoke_key(pool, key))
+    gone = in_database(lambda pool: revoke_key(pool, key))
     typer.echo(f"Revoked: the key {gone.hint} ({gone.digest[:12]}) of {gone.source}.")
 
 
@@ -76,12 +76,12 @@ def _table(rows: "Sequence[KeyRow]") -> list[str]:
     ]
 
 
-def _in_database(work: "Callable[[Pool], Awaitable[T]]") -> T:
+def in_database(work: "Callable[[Pool], Awaitable[T]]", connections: int = 1) -> T:
     """Do something with the database; one sentence and exit code 2 where that is impossible."""
     from cli.main import refuse  # noqa: PLC0415 -- which imports this module
 
     async def run() -> T:
-        async with _pool(load_settings()) as pool:
+        async with _pool(load_settings(), connections) as pool:
             return await work(pool)
 
     try:
@@ -93,12 +93,12 @@ def _in_database(work: "Callable[[Pool], Awaitable[T]]") -> T:
 
 
 @contextlib.asynccontextmanager
-async def _pool(settings: Settings) -> "AsyncIterator[Pool]":
+async def _pool(settings: Settings, connections: int) -> "AsyncIterator[Pool]":
     import asyncpg  # noqa: PLC0415
 
     from infra.database.pool import UNREACHABLE, open_pool  # noqa: PLC0415
 
-    pool = await open_pool(settings.required_database_url(), size=1)
+    pool = await open_pool(settings.required_database_url(), size=connections)
     try:
         yield pool
     except UNREACHABLE as error:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from cli import health, keys
-from domain.errors import ConfigurationError, JourneyError, SojournError
+from cli import audiences, health, keys
+from domain.errors import AudienceError, ConfigurationError, JourneyError, SojournError
 from infra.settings import Settings, load_settings
 
 Serve = Callable[[Settings], Coroutine[Any, Any, object]]
@@ -51,7 +51,7 @@ def _run(process: str, serve: Callable[[], Serve]) -> None:
 
         logs.configure(settings, process)
         _until_signalled(serve()(settings))
-    except (ConfigurationError, JourneyError) as error:
+    except (AudienceError, ConfigurationError, JourneyError) as error:
         refuse(error)
 
 
@@ -206,6 +206,7 @@ def version() -> None:
 
 
 app.add_typer(keys.app, name="keys")
+app.add_typer(audiences.app, name="audiences")
 app.command("health")(health.health)
 
 

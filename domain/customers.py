@@ -1,9 +1,13 @@
 """Customers: who they are and how they can be reached."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from domain.audiences import ComputedTrait, Segment
+
+T = TypeVar("T")
 
 ADDRESS_TRAITS: Mapping[str, str] = {"email": "email", "phone": "sms", "push_token": "push"}
 """Which trait of an `identify` call is an address, and on which channel."""
@@ -19,6 +23,8 @@ class Customer(BaseModel):
         locale: a BCP 47 tag, or None where nobody said.
         channels: the channels on which there is an address.
         open_holds: what is open that holds promotional messages, such as `ticket t1`.
+        computed: the computed traits by name, as JSON; `value` gives them typed.
+        segments: the names of the segments that the customer is in at this moment.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +35,16 @@ class Customer(BaseModel):
     locale: str | None = None
     channels: tuple[str, ...] = ()
     open_holds: tuple[str, ...] = ()
+    computed: dict[str, Any] = Field(default_factory=dict)
+    segments: tuple[str, ...] = ()
+
+    def value(self, trait: ComputedTrait[T]) -> T | None:
+        """A computed trait; None where there is no value, or the backfill is not done."""
+        return trait.read(self.computed.get(trait.name))
+
+    def is_in(self, segment: Segment) -> bool:
+        """Whether the customer is in a segment at this moment."""
+        return segment.name in self.segments
 
 
 _NOBODY = frozenset(

@@ -5,6 +5,7 @@ SojournError
 ├── JourneyError           a journey is written or configured wrongly; says what to do
 │   ├── UndeclaredEvent    it waits for an event that it does not listen to
 │   └── BadParameters      its parameters do not validate
+├── AudienceError          a computed trait or a segment is declared wrongly; says what to do
 ├── ConfigurationError     a setting, a port, a permission: one sentence for the operator
 ├── MissingData            a template asks for data that this message does not have
 └── Unavailable            a part that we need does not answer now; try again later
@@ -41,6 +42,10 @@ class UndeclaredEvent(JourneyError):
 
 class BadParameters(JourneyError):
     """Journey parameters do not validate."""
+
+
+class AudienceError(SojournError):
+    """A computed trait or a segment is declared wrongly."""
 
 
 class ConfigurationError(SojournError):

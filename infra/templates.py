@@ -103,7 +103,8 @@ class JinjaRenderer:
         data = {
             "event": _Data("event", message.data),
             "customer": _Data(
-                "customer", customer.model_dump(include={"id", "traits", "locale", "time_zone"})
+                "customer",
+                customer.model_dump(include={"id", "traits", "computed", "locale", "time_zone"}),
             ),
         }
         try:

@@ -60,6 +60,8 @@ class Person:
     addresses: dict[str, str] = field(default_factory=dict)
     traits: dict[str, Any] = field(default_factory=dict)
     holds: list[str] = field(default_factory=list)
+    computed: dict[str, Any] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
     acknowledged: list[Envelope] = field(default_factory=list)
     listens: tuple[str, ...] = ()
     outcome: Outcome | None = None
@@ -109,6 +111,8 @@ class MemoryStore:
             traits=person.traits,
             channels=tuple(sorted(person.addresses)),
             open_holds=tuple(person.holds),
+            computed=person.computed,
+            segments=person.segments,
         )
 
     async def end(self, request: EndRequest) -> EndAnswer:

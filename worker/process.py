@@ -11,6 +11,8 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
 from activities.messaging import MessagingActivities
+from audiences.catalog import discover as discover_audiences
+from domain.audiences import Audiences
 from infra.channels import SENDS_AT_ONCE, ConfiguredEndpoints, build_channels
 from infra.database.customers import PostgresCustomers
 from infra.database.enrollments import PostgresEnrollments
@@ -30,10 +32,14 @@ _GRACE = timedelta(seconds=5)
 
 
 def build_workers(
-    client: Client, catalog: Catalog, messaging: MessagingActivities, pool: Pool
+    client: Client,
+    catalog: Catalog,
+    messaging: MessagingActivities,
+    pool: Pool,
+    audiences: Audiences | None = None,
 ) -> list[Worker]:
     """One worker for the journeys, and one for each queue of sends beside theirs."""
-    customers = CustomerActivities(PostgresCustomers(pool))
+    customers = CustomerActivities(PostgresCustomers(pool, audiences or Audiences()))
     enrollments = EnrollmentActivities(PostgresEnrollments(pool))
     polling = PollerBehaviorAutoscaling()
     journeys = Worker(
@@ -71,14 +77,16 @@ async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
         catalog: the journeys; by default those of `journeys/`.
     """
     catalog = catalog or Catalog(discover(), settings.journey_parameters)
+    audiences = discover_audiences()
     client = await wait_for_temporal(settings)
     pool = await wait_for_pool(settings.required_database_url(), size=20)
     channels = build_channels(settings)
     endpoints = ConfiguredEndpoints(settings.webhooks)
-    messaging = MessagingActivities(PostgresGate(pool, endpoints), JinjaRenderer(), channels)
+    gate = PostgresGate(pool, endpoints, audiences)
+    messaging = MessagingActivities(gate, JinjaRenderer(), channels)
     try:
         async with contextlib.AsyncExitStack() as running:
-            for worker in build_workers(client, catalog, messaging, pool):
+            for worker in build_workers(client, catalog, messaging, pool, audiences):
                 await running.enter_async_context(worker)
             names = [cls.declaration.name for cls in catalog.workflows]
             _log.info("ready", journeys=", ".join(names))

@@ -16,7 +16,16 @@ from temporalio.workflow import Info
 # Pure packages of ours and what they use: shared by all journeys in the process rather than
 # imported anew for each. The journeys' own modules stay in the sandbox, which stops what
 # would not replay.
-_SHARED = ("activities", "annotated_types", "domain", "pydantic", "pydantic_core", "workflows")
+_SHARED = (
+    "activities",
+    "annotated_types",
+    "audiences",
+    "cel",
+    "domain",
+    "pydantic",
+    "pydantic_core",
+    "workflows",
+)
 
 _NO_STORE = StorageDriverStoreContext(target=None)
 

@@ -12,6 +12,7 @@ from domain.events.accounts import (
     TrialEnded,
     TrialStarted,
 )
+from domain.events.audience import SegmentEntered, SegmentLeft
 from domain.events.base import (
     CUSTOMER_MERGED,
     Envelope,
@@ -103,6 +104,8 @@ __all__ = [
     "PromotionViewed",
     "PurchaseMade",
     "SearchAbandoned",
+    "SegmentEntered",
+    "SegmentLeft",
     "SignedIn",
     "SignedOut",
     "SignedUp",

@@ -72,8 +72,10 @@ class Event(BaseModel):
     model_config = PART
 
     name: ClassVar[str]
+    names: ClassVar[tuple[str, ...]]
     aliases: ClassVar[tuple[str, ...]] = ()
     hold: ClassVar[HoldMark | None] = None
+    ours: ClassVar[bool] = False
     example: ClassVar[Mapping[str, Any]] = {}
 
     _occurrence: Occurrence = PrivateAttr(default_factory=Occurrence)
@@ -83,16 +85,27 @@ class Event(BaseModel):
         *,
         aliases: tuple[str, ...] = (),
         hold: HoldMark | None = None,
+        ours: bool = False,
         example: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Declare the event type under its name and aliases."""
+        """Declare the event type under its name and aliases.
+
+        Args:
+            aliases: other names that clients give it.
+            hold: what it opens or closes.
+            ours: the runtime itself writes it; from anybody else it is refused.
+            example: properties, for the Temporal UI.
+            kwargs: pydantic's.
+        """
         super().__init_subclass__(**kwargs)
         cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
         cls.aliases = aliases
         cls.hold = hold
+        cls.ours = ours
         cls.example = example or {}
-        for name in (cls.name, *map(canonical_name, aliases)):
+        cls.names = (cls.name, *map(canonical_name, aliases))
+        for name in cls.names:
             if name == CUSTOMER_MERGED:
                 raise TypeError(f"the event name {name!r} is the runtime's own: choose another")
             other = _TYPES.setdefault(name, cls)

@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import orjson
 
 from domain.enrollments import Entry, key_in_id
 from domain.errors import Unavailable
-from infra.database.pool import UNREACHABLE, Pool
+from infra.database.pool import UNREACHABLE, Connection, Pool
 
 # JSON travels as text: the driver would encode arrays of jsonb element by element in Python.
 _ACCEPT = """
@@ -80,6 +80,14 @@ class _Request:
     done: "asyncio.Future[list[bool]]"
 
 
+class Keeper(Protocol):
+    """What else must be kept up to date in the accepting transaction."""
+
+    async def add(self, connection: Connection, accepted: Sequence[Incoming]) -> bool:
+        """Add newly accepted events; returns whether that left the relay something to carry."""
+        ...
+
+
 class Acceptor:
     """Accepts events into the database.
 
@@ -87,11 +95,19 @@ class Acceptor:
         pool: where to.
         on_routed: called after a commit that left the relay something to carry.
         lanes: how many transactions may be under way at once.
+        keeper: keeps what is computed from events; gets those whose effects are `computed`.
     """
 
-    def __init__(self, pool: Pool, on_routed: Callable[[], None], lanes: int = 2) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        on_routed: Callable[[], None],
+        lanes: int = 2,
+        keeper: Keeper | None = None,
+    ) -> None:
         self._pool = pool
         self._on_routed = on_routed
+        self._keeper = keeper
         self._waiting: deque[_Request] = deque()
         self._idle = lanes
         self._lanes: set[asyncio.Task[None]] = set()
@@ -171,7 +187,7 @@ class Acceptor:
         )
         for remaining in reversed(range(_TRIES)):
             try:
-                row = await self._pool.fetchrow(_ACCEPT, *columns)
+                accepted, routed = await self._transaction(items, columns)
                 break
             except asyncpg.DeadlockDetectedError:
                 # Two groups held what the other wanted; the database chose this one to yield.
@@ -180,8 +196,22 @@ class Acceptor:
             except _TRY_LATER as error:
                 raise Unavailable("PostgreSQL does not answer") from error
         new = [False] * len(items)
-        for ordinal in row["accepted"]:
+        for ordinal in accepted:
             new[ordinal - 1] = True
-        if row["routed"]:
+        if routed:
             self._on_routed()
         return new
+
+    async def _transaction(
+        self, items: Sequence[Incoming], columns: tuple[list[Any], ...]
+    ) -> tuple[list[int], bool]:
+        if self._keeper is None or not any(_is_computed(item) for item in items):
+            return tuple(await self._pool.fetchrow(_ACCEPT, *columns))
+        async with self._pool.acquire() as connection, connection.transaction():
+            accepted, routed = await connection.fetchrow(_ACCEPT, *columns)
+            new = [item for n in accepted if _is_computed(item := items[n - 1])]
+            return accepted, (bool(new) and await self._keeper.add(connection, new)) or routed
+
+
+def _is_computed(item: Incoming) -> bool:
+    return item.effects is not None and "computed" in item.effects

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from domain.audiences import Audiences
 from domain.customers import Customer
+from infra.database.audiences import read_facts
 from infra.database.pool import Connection, Pool
 
 CUSTOMER_FACTS = """
@@ -14,13 +16,15 @@ CUSTOMER_FACTS = """
         order by channel, updated_at desc) a) as addresses,
     array(select h.kind || ' ' || h.reference from hold h
         where h.customer_id = c.id and h.opened_at is not null and h.closed_at is null
-        order by h.opened_at, h.reference) as open_holds
+        order by h.opened_at, h.reference) as open_holds,
+    audience_facts(c.id) as facts
 """
 """Columns about a customer `c`, for `read_customer`."""
 
 
-def read_customer(customer_id: str, row: Any) -> Customer:
+def read_customer(customer_id: str, row: Any, audiences: Audiences) -> Customer:
     """A customer from a row with `CUSTOMER_FACTS`."""
+    known, at = read_facts(row["facts"], row["traits"])
     return Customer(
         id=customer_id,
         traits=row["traits"] or {},
@@ -28,6 +32,8 @@ def read_customer(customer_id: str, row: Any) -> Customer:
         locale=row["locale"],
         channels=tuple(sorted(row["addresses"] or {})),
         open_holds=tuple(row["open_holds"]),
+        computed=audiences.values(known, at),
+        segments=audiences.members(known, at),
     )
 
 
@@ -50,8 +56,9 @@ async def lock_customer(connection: Connection, customer_id: str) -> str:
 class PostgresCustomers:
     """Customers over PostgreSQL."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, audiences: Audiences) -> None:
         self._pool = pool
+        self._audiences = audiences
 
     async def get(self, customer_id: str) -> Customer:
         """What is known of a customer now, by whichever id the customer has had.
@@ -65,4 +72,4 @@ class PostgresCustomers:
         )
         if row is None:
             raise LookupError(f"no customer {customer_id}")
-        return read_customer(row["id"], row)
+        return read_customer(row["id"], row, self._audiences)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from domain.audiences import Audiences
 from domain.events import Envelope
 from domain.gate import Facts, LedgerRow, Proceed, judge
 from domain.messages import (
@@ -72,11 +73,20 @@ _CAPPED = [topic.value for topic in Topic if topic.capped]
 
 
 class PostgresGate:
-    """The gate over PostgreSQL."""
+    """The gate over PostgreSQL.
 
-    def __init__(self, pool: Pool, endpoints: Endpoints) -> None:
+    Args:
+        pool: the database.
+        endpoints: our own people's.
+        audiences: what templates may ask of the customer.
+    """
+
+    def __init__(
+        self, pool: Pool, endpoints: Endpoints, audiences: Audiences | None = None
+    ) -> None:
         self._pool = pool
         self._endpoints = endpoints
+        self._audiences = audiences or Audiences()
 
     async def decide(self, request: SendRequest, message: Message) -> Decision:
         """Decide about one message under the customer's lock, and write it down."""
@@ -173,7 +183,7 @@ class PostgresGate:
         if message.to is not None:
             addresses[message.channel] = self._endpoints.address(message.to) or ""
         return Facts(
-            customer=read_customer(request.customer_id, row),
+            customer=read_customer(request.customer_id, row, self._audiences),
             live=bool(row["live"]),
             earlier=_ledger_row(row["earlier"]),
             news=[Envelope(**item) for item in row["news"] or ()],

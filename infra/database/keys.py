@@ -13,6 +13,9 @@ from infra.database.pool import UNREACHABLE, Pool, open_pool
 SCOPES = ("write", "read", "operate", "administer")
 """What a key may allow: post events; read customers; steer journeys; manage keys."""
 
+OURS = "sojourn"
+"""The source of the events that the runtime itself writes."""
+
 _LONGEST_SOURCE = 100
 _FRESH = 5.0
 _REMEMBERED = 10_000
@@ -106,6 +109,8 @@ async def create_key(
 
 
 def _check(source: str, scopes: Collection[str]) -> None:
+    if source == OURS:
+        raise Refused(f"{OURS} is the runtime itself: give the source another name")
     if not source or len(source) > _LONGEST_SOURCE or not source.isprintable():
         raise Refused(
             f"a source is named by 1 to {_LONGEST_SOURCE} printable characters", field="source"

@@ -4,6 +4,7 @@ Hot paths are plain SQL beside this module; these models are what reading back u
 """
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
+    Numeric,
     Text,
     UniqueConstraint,
     text,
@@ -385,3 +387,70 @@ class MessageRow(SQLModel, table=True):
     decided_at: datetime = _time(now=True)
     completed_at: datetime | None = _time(nullable=True)
     decisions: list[dict[str, Any]] = _json("'[]'")
+
+
+class AudienceRow(SQLModel, table=True):
+    """A computed trait or a segment in one of its meanings, and how far its backfill is.
+
+    `key` is the name with a digest of the meaning. The history of every customer up to
+    `filled_to` is in it, and of all once `filled_at` is set. `retired_at` says that newer code
+    does not know it any more.
+    """
+
+    __tablename__ = "audience"
+
+    key: str = _text(key=True)
+    name: str = _text()
+    filled_to: str = _text(default="''")
+    filled_at: datetime | None = _time(nullable=True)
+    retired_at: datetime | None = _time(nullable=True)
+    created_at: datetime = _time(now=True)
+
+
+class ComputedRow(SQLModel, table=True):
+    """What is kept of a customer's events for one computed trait: a summary a span of time.
+
+    `until` is when the span's events leave the trait's window; infinity where it has none.
+    """
+
+    __tablename__ = "computed"
+
+    customer_id: str = _reference("customer.id", key=True)
+    key: str = _text(key=True)
+    until: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    count: int = _number()
+    total: Decimal = Field(sa_column=Column(Numeric, nullable=False))
+    first_at: datetime = _time()
+    first: Any = _json(None)
+    last_at: datetime = _time()
+    last: Any = _json(None)
+
+
+class MembershipRow(SQLModel, table=True):
+    """Whether a customer was in a segment when it was looked at last, and since when."""
+
+    __tablename__ = "membership"
+
+    customer_id: str = _reference("customer.id", key=True)
+    segment: str = _text(key=True)
+    member: bool = Field(nullable=False)
+    moves: int = _number()
+    since: datetime = _time()
+
+
+class AssessmentRow(SQLModel, table=True):
+    """When a customer's segments must be looked at again though nothing happens."""
+
+    __tablename__ = "assessment"
+    __table_args__ = (Index(None, "due_at"),)
+
+    customer_id: str = _reference("customer.id", key=True)
+    due_at: datetime = _time()
+
+
+class RefillRow(SQLModel, table=True):
+    """A customer whose history a running backfill must read anew, because of a merge."""
+
+    __tablename__ = "refill"
+
+    customer_id: str = _reference("customer.id", key=True)

@@ -315,6 +315,7 @@ begin
     v_traits := merge_traits(p_into, p_from, p_source, p_message);
     v_holds := merge_holds(p_into, p_from);
     v_enrollments := merge_enrollments(v_merge, p_into, p_from);
+    perform merge_computed(p_from, p_into);
     -- Consent, when the store has it, is merged here: the stricter word wins.
     update identity set customer_id = p_into where customer_id = p_from;
     get diagnostics v_identities = row_count;

@@ -432,9 +432,76 @@ def upgrade() -> None:
         ["customer_id", "changed_at"],
         unique=False,
     )
-    for name in ("traits.sql", "merge.sql", "accept_1.sql"):
+    _audiences()
+    for name in ("traits.sql", "merge.sql", "accept_1.sql", "audiences_1.sql"):
         for statement in _statements(name):
             op.execute(sa.text(statement.replace(":", r"\:")))
+
+
+def _audiences() -> None:
+    # The runtime's own source: entries into segments are events too.
+    op.execute("insert into source (id, name) values (0, 'sojourn')")
+    op.create_table(
+        "audience",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("filled_to", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("filled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_audience")),
+    )
+    op.create_table(
+        "computed",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("total", sa.Numeric(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("first", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_computed_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", "key", "until", name=op.f("pk_computed")),
+    )
+    op.create_table(
+        "membership",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("segment", sa.Text(), nullable=False),
+        sa.Column("member", sa.Boolean(), nullable=False),
+        sa.Column("moves", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_membership_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", "segment", name=op.f("pk_membership")),
+    )
+    op.create_table(
+        "assessment",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_assessment_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_assessment")),
+    )
+    op.create_index(op.f("ix_assessment_due_at"), "assessment", ["due_at"], unique=False)
+    op.create_table(
+        "refill",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.id"], name=op.f("fk_refill_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_refill")),
+    )
 
 
 def _statements(name: str) -> list[str]:

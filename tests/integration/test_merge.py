@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from domain.audiences import Audiences
 from domain.enrollments import AFTER_EXIT, ONCE, EndRequest, ReEntry
 from domain.messages import Cap, Go, Reason, SendRequest, Stale, Suppressed, Verdict
 from domain.outcomes import Outcome
@@ -349,7 +350,7 @@ async def test_a_ticket_of_one_is_a_ticket_of_both(
     await store.accept(*(ticket(a, at, user="u") for a, at in of_user))
     await store.accept(*(ticket(a, at, user=None, device="d") for a, at in of_device))
     await store.accept(identify("u", "d"))
-    customer = await PostgresCustomers(store.pool).get(await store.who("u"))
+    customer = await PostgresCustomers(store.pool, Audiences()).get(await store.who("u"))
     assert bool(customer.open_holds) is held
 
 
@@ -418,7 +419,7 @@ async def test_requests_with_the_old_id_are_decided_for_the_merged_customer(stor
     assert isinstance(go, Go)
     assert (go.address, go.customer.id) == ("t", await store.who("u"))
     assert await store.rows("select distinct customer_id from message") == [(await store.who("u"),)]
-    customer = await PostgresCustomers(store.pool).get(old["customer_id"])
+    customer = await PostgresCustomers(store.pool, Audiences()).get(old["customer_id"])
     assert customer.id == await store.who("u")
     assert not await store.end(old, 1)
     assert await store.end(old, 2)

@@ -1,0 +1,4 @@
+"""Computed traits and segments: one module a subject, found by itself.
+
+See docs/audiences.md.
+"""
