@@ -205,6 +205,63 @@ async def test_another_device_of_a_known_user_is_the_same_customer(api: Api) -> 
     assert (await api.customer(anonymous_id="a2"))["id"] == (await api.customer(user_id="u1"))["id"]
 
 
+async def test_a_customer_is_found_by_every_id_that_they_have_had(api: Api) -> None:
+    for number in (1, 2):
+        await api.post("/v1/track", {"anonymousId": f"a{number}", "event": f"seen {number}"})
+    ids = [(await api.customer(anonymous_id=f"a{number}"))["id"] for number in (1, 2)]
+    await api.identify({"plan": "free"}, userId="u1", anonymousId="a1")
+    await api.identify({"plan": "pro"}, userId="u1", anonymousId="a2")
+    await api.track("cart_abandoned", CART)
+    found = await api.customer(user_id="u1")
+    assert (found["id"], found["former_ids"]) == (ids[0], [ids[1]])
+    assert len(found["identities"]) == 3
+    for what in ("", "/enrollments", "/messages", "/timeline", "/trait-changes"):
+        one, two = [(await api.get(f"/customers/{i}{what}")).json() for i in ids]
+        assert one == two
+    timeline = await api.about("timeline")
+    seen = [item["summary"] for item in timeline if item["summary"].startswith("seen")]
+    assert seen == ["seen 2", "seen 1"]
+    (merge,) = [item for item in timeline if item["kind"] == "merge"]
+    assert merge["summary"] == f"{ids[1]} is the same customer"
+    assert merge["details"]["cause"] == "identify"
+    assert merge["details"]["source"] == "dev"
+    assert merge["details"]["moved"]["identities"] == 1
+
+
+async def test_who_was_not_merged_is_told_with_the_reason(api: Api) -> None:
+    await api.identify({}, userId="u1", anonymousId="a1")
+    await api.receipts([{"type": "alias", "userId": "u2", "previousId": "a1"}])
+    (merge,) = await api.about("timeline", user="u2", kind="merge")
+    assert "was not merged: a device of a customer with a name" in merge["summary"]
+    assert (await api.customer(user_id="u2"))["former_ids"] == []
+
+
+async def test_the_history_of_traits_is_read_newest_first(api: Api) -> None:
+    await api.identify({"plan": "free", "city": "Rome"}, userId="u1", messageId="m1")
+    await api.identify({"plan": "pro", "city": "Rome"}, userId="u1", messageId="m2")
+    await api.identify({"plan": None}, userId="u1", messageId="m3")
+    found = (await api.customer(user_id="u1"))["id"]
+    told = (await api.get(f"/customers/{found}/trait-changes", name="plan")).json()["changes"]
+    assert [(c["old_value"], c["new_value"], c["message_id"]) for c in told] == [
+        ("pro", None, "m3"),
+        ("free", "pro", "m2"),
+        (None, "free", "m1"),
+    ]
+    assert {c["source"] for c in told} == {"dev"}
+    whole = (await api.get(f"/customers/{found}/trait-changes")).json()["changes"]
+    assert [c["name"] for c in whole].count("city") == 1
+    assert (await api.get(f"/customers/{found}/trait-changes", name="\0")).json()["changes"] == []
+
+
+async def test_of_each_trait_the_last_fifty_changes_are_kept(api: Api) -> None:
+    for number in range(60):
+        await api.identify({"n": number, "m": number // 10}, userId="u1")
+    found = (await api.customer(user_id="u1"))["id"]
+    told = (await api.get(f"/customers/{found}/trait-changes", name="n", limit=500)).json()
+    assert [c["new_value"] for c in told["changes"]] == list(range(59, 9, -1))
+    assert await api.count("trait_change") == 50 + 6
+
+
 # Reading back.
 
 

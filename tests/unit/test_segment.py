@@ -162,9 +162,53 @@ def test_objects_must_be_objects(field: str, value: Any) -> None:
     assert refused(**{field: value}).field == field
 
 
-@pytest.mark.parametrize("value", [None, 5, "alias", "", "nonsense", []])
+@pytest.mark.parametrize("value", [None, 5, "Alias", "", "nonsense", []])
 def test_a_batchs_item_must_say_what_it_is(value: Any) -> None:
     assert refused(None, type=value).field == "type"
+
+
+def test_an_alias_names_who_becomes_whom() -> None:
+    event = read("alias", previousId="old", userId="new")
+    assert (event.type, event.user_id, event.anonymous_id) == ("alias", "new", None)
+    assert event.effects == {"alias": {"previous_id": "old"}}
+    # The browser's library means the device that it is on.
+    assert read("alias", userId="new", anonymousId="d").effects == {"alias": {"previous_id": "d"}}
+    assert refused("alias", userId="new").field == "previousId"
+    assert refused("alias", userId=None, anonymousId="d", previousId="old").field == "userId"
+    assert refused("alias", previousId="undefined").field == "previousId"
+
+
+@pytest.mark.parametrize(
+    "nobody",
+    [
+        "null",
+        " NULL ",
+        "undefined",
+        "None",
+        "0",
+        0,
+        "-1",
+        "unknown",
+        "Anonymous",
+        "guest",
+        "[object Object]",
+        "NaN",
+        "00000000-0000-0000-0000-000000000000",
+        "{00000000-0000-0000-0000-000000000000}",
+        "0000",
+    ],
+)
+def test_an_id_that_names_nobody_is_no_identity(nobody: Any) -> None:
+    refusal = refused(userId=nobody, anonymousId="d")
+    assert refusal.field == "userId"
+    assert "names nobody" in refusal.reason
+    assert read(anonymousId=nobody).anonymous_id is None
+    assert refused(userId=None, anonymousId=nobody).field == "anonymousId"
+
+
+@pytest.mark.parametrize("somebody", ["nullable", "100", "u-0", "anonymous-4711", "Noll", "0x1"])
+def test_an_id_that_only_looks_like_nobodys_is_one(somebody: str) -> None:
+    assert read(userId=somebody, anonymousId=somebody).user_id == somebody
 
 
 @pytest.mark.parametrize("kind", ["page", "screen", "group"])
