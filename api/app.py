@@ -5,15 +5,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import customers, health, problems, quarantine, timeline, tracking
+from api import calls, customers, health, problems, quarantine, timeline, tracking
+from api.cors import TrackingCors
 from api.state import Parts
 from infra.settings import Settings
 
 _DESCRIPTION = """
 Post events in the format of Segment's tracking API; read back what became of them.
 
-Every call but `/health`, `/metrics` and these pages asks for a key: HTTP Basic, with the key as
-user name and no password (`curl -u KEY:`). Errors are problem details (RFC 9457).
+Every call but `/health`, `/metrics`, `/v1/m` and these pages asks for a key: HTTP Basic, with the
+key as user name and no password (`curl -u KEY:`). Who posts may have it in the URL or the body as
+`writeKey` instead. Errors are problem details (RFC 9457).
 """
 
 
@@ -26,6 +28,7 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
     app.state.keys = parts.keys
     app.state.settings = settings
     problems.install(app)
+    app.add_middleware(TrackingCors, paths=tracking.PATHS)
     # The hot routes first and directly: those of an included router are looked up twice.
     app.router.routes[:0] = tracking.router.routes
     for module in (customers, timeline, quarantine, health):
@@ -39,8 +42,10 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
                 description=app.description,
                 routes=app.routes,
             )
-            schema.setdefault("components", {})["securitySchemes"] = {
-                "key": {"type": "http", "scheme": "basic"}
+            schema["components"]["schemas"] |= calls.body_schemas()
+            schema["components"]["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "basic"},
+                "writeKey": {"type": "apiKey", "in": "query", "name": "writeKey"},
             }
             for path, operations in schema["paths"].items():
                 for operation in operations.values():

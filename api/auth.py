@@ -1,8 +1,12 @@
-"""Who asks: HTTP Basic with the key as the user name, or a Bearer token."""
+"""Who asks: HTTP Basic with the key as the user name, or a Bearer token.
+
+Who posts events may have the key in the URL or in the body instead: a page that is being left
+can send no headers.
+"""
 
 import base64
-import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from fastapi import Request
 
@@ -10,6 +14,7 @@ from api.problems import Unauthorized
 from infra.database.keys import Grant, Keys
 
 _LONGEST_KEY = 256
+NO_KEY = "no key: use HTTP Basic with the key as user name and no password"
 
 
 def presented_key(request: Request) -> str:
@@ -20,29 +25,60 @@ def presented_key(request: Request) -> str:
     """
     header = request.headers.get("authorization")
     if header is None:
-        raise Unauthorized("no key: use HTTP Basic with the key as user name and no password")
+        raise Unauthorized(NO_KEY)
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer":
         key = value.strip()
     elif scheme.lower() == "basic":
         try:
             key = base64.b64decode(value.strip(), validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not ASCII, not base64, not UTF-8
             raise Unauthorized("the Authorization header is not readable") from None
     else:
         raise Unauthorized(f"unknown authorization scheme {scheme[:20]!r}: use Basic")
-    if not key or len(key) > _LONGEST_KEY:
-        raise Unauthorized("no key: use HTTP Basic with the key as user name and no password")
+    return _checked(key)
+
+
+def write_key(request: Request) -> str | None:
+    """The key to post with; None where only the body can tell it.
+
+    Raises:
+        Unauthorized: it cannot be read.
+    """
+    if request.headers.get("authorization") is not None:
+        return presented_key(request)
+    key = request.query_params.get("writeKey")
+    return None if key is None else _checked(key)
+
+
+def write_key_in(fields: Mapping[str, Any]) -> str:
+    """The key in a body.
+
+    Raises:
+        Unauthorized: it has none.
+    """
+    return _checked(fields.get("writeKey"))
+
+
+def _checked(key: Any) -> str:
+    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
+        raise Unauthorized(NO_KEY)
     return key
 
 
-async def authorize(keys: Keys, request: Request, scope: str) -> Grant:
+async def authorize(keys: Keys, request: Request, scope: str, key: str | None = None) -> Grant:
     """What the request's key allows.
+
+    Args:
+        keys: those there are.
+        request: the request.
+        scope: what it asks for.
+        key: the key, where it has been read already.
 
     Raises:
         Unauthorized: there is no such key, or it does not allow `scope`.
     """
-    grant = await keys.grant(presented_key(request))
+    grant = await keys.grant(key or presented_key(request))
     if grant is None:
         raise Unauthorized("unknown key")
     if scope not in grant.scopes:

@@ -1,10 +1,12 @@
 """Reading a batch of Segment's, each of its items on its own."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.body import Doubts, check_event, decode, salvage_batch
+from api.body import Doubts, check_event, decode
 from api.intake import Rejection
+from api.salvage import salvage_batch
 from api.segment import Post, SegmentReader
 from domain.errors import Refused
 from infra.database.accept import Incoming
@@ -12,14 +14,23 @@ from infra.database.accept import Incoming
 _MOST_ITEMS = 5_000
 
 
-def take_apart(body: bytes) -> tuple[Mapping[str, Any], Sequence[Any]]:
-    """A batch's fields and its items; raw text each where the batch as a whole is not JSON."""
+Taken = tuple[Mapping[str, Any], Sequence[Any]]
+"""A body's fields, and a batch's items: raw text each where it did not decode as a whole."""
+
+
+async def take_apart(body: bytes) -> Taken:
+    """A batch's fields and its items.
+
+    Raises:
+        Refused: it is not a batch, or too long a one.
+    """
     fields: Mapping[str, Any]
     items: Any
     try:
         fields = decode(body)
     except Refused:
-        salvaged = salvage_batch(body)
+        # Looking for the end of what is broken takes long: others go on meanwhile.
+        salvaged = await asyncio.to_thread(salvage_batch, body)
         if salvaged is None:
             raise
         fields, items = salvaged

@@ -1,7 +1,6 @@
 """Reading bodies: counted while they stream, decoded without trust."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,34 +8,33 @@ import orjson
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from api.encoding import Inflater
 from domain.errors import Refused
 
 LARGEST_EVENT = 32 * 1024
-"""Bytes of one event, as Segment has it."""
+"""Bytes of one event, as Segment and RudderStack have it."""
 
-LARGEST_BODY = 500 * 1024
-"""Bytes of one request, as Segment has it."""
+LARGEST_BODY = 4 * 1024 * 1024 + 64 * 1024
+"""Bytes of one request, inflated: RudderStack's libraries close a batch with the event that
+passes 4 MB (Segment's stop at 500 KB), and what surrounds the events is counted here too."""
 
 DEEPEST = 64
 """Levels of nesting in one event."""
 
-_MOST_BRACKETS = 100_000
-
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_STRUCTURE = re.compile(rb'["{}\[\],]|\\.', re.DOTALL)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 async def read_body(request: Request) -> bytes:
-    """The request's body.
+    """The request's body, inflated where it is compressed.
 
     Raises:
-        Refused: larger than `LARGEST_BODY`, whatever its Content-Length says; or compressed;
-            or broken off.
+        Refused: larger than `LARGEST_BODY`, whatever its Content-Length says; compressed in a
+            way that is not understood, or not as it says; or broken off.
     """
     headers = dict(request.scope["headers"])  # to ask `request.headers` costs as much as decoding
-    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
-    if encoding != "identity":
-        raise Refused(f"content encoding {encoding[:20]!r} is not understood", status=415)
+    coding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+    inflater = None if coding in {"", "identity"} else Inflater(coding, LARGEST_BODY)
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > LARGEST_BODY:
         raise _too_large()
@@ -47,10 +45,13 @@ async def read_body(request: Request) -> bytes:
             size += len(chunk)
             if size > LARGEST_BODY:
                 raise _too_large()
-            chunks.append(chunk)
+            chunks.append(chunk if inflater is None else inflater.feed(chunk))
     except ClientDisconnect:
         raise Refused("the body broke off") from None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if inflater is not None:
+        inflater.finish()
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return body.removeprefix(_BYTE_ORDER_MARK)
 
 
 def _too_large() -> Refused:
@@ -128,65 +129,3 @@ def _depth(value: Any) -> int:
             following.extend(part.values() if isinstance(part, dict) else part)
         level = [part for part in following if isinstance(part, dict | list)]
     return deepest
-
-
-def salvage_batch(body: bytes) -> tuple[dict[str, Any], list[bytes]] | None:
-    """Take a batch apart that does not decode as a whole, so that one bad item costs only itself.
-
-    Follows strings and brackets only; each part is decoded on its own by the caller.
-
-    Returns:
-        The batch's other fields (those that decode), and the raw text of each item; None
-        where this is not recognisable as an object with a `batch` array.
-    """
-    members = _only(body, b"{", b"}")
-    if members is None:
-        return None
-    rest: dict[str, Any] = {}
-    items: list[bytes] | None = None
-    for member in members:
-        name, _, value = member.partition(b":")
-        if name.strip() == b'"batch"':
-            items = _only(value, b"[", b"]")
-            continue
-        try:
-            rest[orjson.loads(name)] = orjson.loads(value)
-        except (orjson.JSONDecodeError, TypeError):
-            continue
-    return None if items is None else (rest, items)
-
-
-def _only(text: bytes, opening: bytes, closing: bytes) -> list[bytes] | None:
-    """The members of the one object or array that the text is, as raw text, else None."""
-    text = text.strip()
-    if text[:1] != opening:
-        return None
-    members: list[bytes] = []
-    depth, begin = 0, 1
-    for count, match in enumerate(_brackets(text, 1)):
-        if count > _MOST_BRACKETS:
-            return None  # made to keep us busy
-        token = match[0]
-        if token in b"{[":
-            depth += 1
-        elif token in b"}]" and depth:
-            depth -= 1
-        elif depth == 0:
-            member = text[begin : match.start()]
-            begin = match.end()
-            if token == b"," or members or member.strip():
-                members.append(member)
-            if token != b",":
-                # What follows the end would be lost without a word.
-                return members if token == closing and begin == len(text) else None
-    return None
-
-
-def _brackets(text: bytes, start: int) -> Iterator[re.Match[bytes]]:
-    """Brackets and commas outside strings."""
-    in_string = False
-    for match in _STRUCTURE.finditer(text, start):
-        if match[0] == b'"':
-            in_string = not in_string
-        elif not in_string and not match[0].startswith(b"\\"):
-            yield match

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import structlog
-from pydantic import BaseModel, Field
 
 from api.metrics import Metrics
 from domain.errors import Refused, Unavailable
@@ -14,15 +13,6 @@ from infra.database.accept import Acceptor, Incoming
 from infra.database.quarantine import Quarantine, Rejected
 
 _log = structlog.get_logger()
-
-
-class Receipt(BaseModel):
-    """What became of one item."""
-
-    status: Literal["accepted", "duplicate", "rejected"]
-    messageId: str | None = None  # noqa: N815 - Segment's names
-    reason: str | None = Field(None, description="Why it was rejected.")
-    field: str | None = Field(None, description="The offending field, where there is one.")
 
 
 @dataclass(frozen=True, slots=True)

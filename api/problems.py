@@ -18,12 +18,18 @@ RETRY_AFTER_SECONDS = 2
 
 
 class Problem(BaseModel):
-    """Problem details (RFC 9457). `field` names the offending field where there is one."""
+    """Problem details (RFC 9457). `field` names the offending field where there is one.
+
+    `code` and `message` say the same once more: Segment's and RudderStack's libraries for Python
+    read them, and without them RudderStack's would repeat for ever what it should give up.
+    """
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
+    code: str
+    message: str
     field: str | None = None
 
 
@@ -54,6 +60,8 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
+        "code": HTTPStatus(status).name.lower(),
+        "message": detail,
     }
     if field is not None:
         content["field"] = field

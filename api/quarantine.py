@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from api.auth import may
 from api.body import read_body
-from api.intake import Receipt, Rejection
+from api.calls import Receipt
+from api.intake import Rejection
 from api.problems import documented
 from api.state import Parts
 from domain.errors import Refused
@@ -197,7 +198,9 @@ async def edit(request: Request, parts: PartsOf, item_id: ItemId) -> EditedOut:
     if kept.replayed_at is not None or not await parts.quarantine.edit(item_id, body):
         raise HTTPException(409, "it was replayed already")
     kept = await _kept(parts, item_id)
-    wrong = next((i.error for i in parts.replayer.read(kept) if isinstance(i, Rejection)), None)
+    wrong = next(
+        (i.error for i in await parts.replayer.read(kept) if isinstance(i, Rejection)), None
+    )
     return EditedOut(
         **_whole(kept),
         still_wrong=None if wrong is None else StillWrong(reason=wrong.reason, field=wrong.field),

@@ -1,6 +1,6 @@
 """Taking quarantined items after all: read again by their door, accepted like any other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from domain.errors import Refused
 from infra.database.accept import Acceptor, Incoming
 from infra.database.quarantine import Kept, Quarantine
 
-ReadAgain = Callable[[Kept], list[Incoming | Rejection]]
+ReadAgain = Callable[[Kept], Awaitable[list[Incoming | Rejection]]]
 """Reads an item as its door did.
 
 Raises:
@@ -45,7 +45,7 @@ class Replayer:
         self._acceptor = acceptor
         self._quarantine = quarantine
 
-    def read(self, kept: Kept) -> list[Incoming | Rejection]:
+    async def read(self, kept: Kept) -> list[Incoming | Rejection]:
         """Read an item again, changing nothing."""
         try:
             if kept.truncated:
@@ -53,7 +53,7 @@ class Replayer:
             door = self._doors.get(kept.door.partition(":")[0])
             if door is None:
                 raise Refused(f"nothing here reads what came by {kept.door!r}")
-            return door(kept)
+            return await door(kept)
         except Refused as error:
             return [Rejection(error, kept.body, kept.message_id)]
 
@@ -67,7 +67,7 @@ class Replayer:
         Raises:
             Unavailable: the database does not answer.
         """
-        read = self.read(kept)
+        read = await self.read(kept)
         now = datetime.now(UTC)
         good = [replace(item, received_at=now) for item in read if isinstance(item, Incoming)]
         given = receipts(read, await self._acceptor.accept(good))
@@ -82,10 +82,10 @@ class Replayer:
 def segment_again(reader: SegmentReader) -> ReadAgain:
     """How `/v1/…` reads an item again."""
 
-    def again(kept: Kept) -> list[Incoming | Rejection]:
+    async def again(kept: Kept) -> list[Incoming | Rejection]:
         kind = kept.door.partition(":")[2] or None  # an item of a batch says itself what it is
         if kind == "batch":
-            fields, items = take_apart(kept.body)
+            fields, items = await take_apart(kept.body)
             doubts = Doubts.of(kept.body)
             post, _ = read_post(kept.source_id, kept.received_at, fields, doubts)
             return read_items(reader, items, doubts, post, kept.body)

@@ -1,17 +1,19 @@
-"""Segment's tracking API: from its wire format to what the store accepts.
+"""Segment's and RudderStack's tracking API: from its wire format to what the store accepts.
 
-Source: Segment, "HTTP Tracking API" and "Spec: Common Fields".
+Source: Segment, "HTTP Tracking API" and "Spec: Common Fields"; RudderStack, "HTTP API" and
+"Common Fields"; what their libraries post.
 """
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from api.body import Doubts, check_event
+from api.fields import LONGEST_NAME, check_length, id_of, object_of, text_of, time_of
 from domain.audiences import Audiences
 from domain.customers import ADDRESS_TRAITS, names_nobody
 from domain.errors import Refused
@@ -21,11 +23,11 @@ from infra.database.accept import Incoming, entry_effect
 from infra.database.audiences import effects_of
 from journeys.catalog import Catalog
 
-LONGEST_NAME = 255
-"""Characters of an id, an event's name or a trait's name."""
-
 LONGEST_ADDRESS = 2_000
 """Bytes of an e-mail address, a phone number or a push token."""
+
+KINDS = ("track", "identify", "page", "screen", "group", "alias")
+"""The calls there are."""
 
 _RECORDED = frozenset({"page", "screen", "group"})
 
@@ -38,7 +40,7 @@ class Post:
         source_id: whose key it came with.
         received_at: when.
         sent_at: when the client says it sent it, or None.
-        context: what the batch says for all of its items.
+        context: what the batch says for all of its items, its `integrations` among it.
         context_json: the same as JSON text, made once.
     """
 
@@ -50,12 +52,7 @@ class Post:
 
 
 class SegmentReader:
-    """Reads tracking calls. Knows which events are declared and what follows from them.
-
-    Args:
-        catalog: the journeys that they start.
-        audiences: what is computed from them.
-    """
+    """Reads tracking calls. Knows which events are declared and which journeys they start."""
 
     def __init__(self, catalog: Catalog, audiences: Audiences | None = None) -> None:
         self._catalog = catalog
@@ -74,14 +71,10 @@ class SegmentReader:
         """
         if not isinstance(item, dict):
             raise Refused("the event must be a JSON object")
-        kind = kind or _text(item, "type", required=True)
+        kind = kind or text_of(item, "type", required=True)
         user_id, anonymous_id = _identities(item)
-        message_id = _id(item, "messageId") or f"sojourn-{uuid.uuid4()}"
+        message_id = id_of(item, "messageId") or f"sojourn-{uuid.uuid4()}"
         occurred_at = self._occurred_at(item, post)
-        context = _object(item, "context")
-        context_json = post.context_json
-        if context:
-            context_json = _dumps({**post.context, **context} if post.context else context)
         if kind == "track":
             name, content, effects = self._track(
                 item, Occurrence(message_id, occurred_at), post.received_at
@@ -90,17 +83,13 @@ class SegmentReader:
             name, content, effects = _identify(item)
             if self._audiences.concerned(content):
                 effects["computed"] = []
-        elif kind == "alias":
-            name, content, effects = _alias(item, user_id, anonymous_id)
         elif kind in _RECORDED:
             # A fact like others; no journey listens to it.
-            content = {**(_object(item, "traits") or {}), **(_object(item, "properties") or {})}
-            name, effects = _text(item, "name") or kind, None
+            name, content, effects = text_of(item, "name") or kind, _recorded(item), None
+        elif kind == "alias":
+            name, content, effects = _alias(item, user_id, anonymous_id)
         else:
-            raise Refused(
-                f"type {kind[:40]!r} is not one of track, identify, page, screen, group, alias",
-                field="type",
-            )
+            raise Refused(f"type {kind[:40]!r} is not one of {', '.join(KINDS)}", field="type")
         return Incoming(
             source_id=post.source_id,
             message_id=message_id,
@@ -111,15 +100,15 @@ class SegmentReader:
             occurred_at=occurred_at,
             received_at=post.received_at,
             properties=_dumps(content),
-            context=context_json,
+            context=_context(item, post),
             effects=effects,
         )
 
     def _track(
         self, item: Mapping[str, Any], occurrence: Occurrence, received_at: datetime
     ) -> tuple[str, Mapping[str, Any], dict[str, Any] | None]:
-        name = _text(item, "event", required=True)
-        properties = _object(item, "properties") or {}
+        name = text_of(item, "event", required=True)
+        properties = object_of(item, "properties") or {}
         declared = event_type(name)
         if declared is None:
             return name, properties, None
@@ -130,7 +119,7 @@ class SegmentReader:
         if declared.hold is not None:
             reference = str(getattr(event, declared.hold.reference))
             path = f"properties.{declared.hold.reference}"
-            _check_length(reference, path)
+            check_length(reference, path)
             effects["hold"] = {
                 "kind": declared.hold.kind,
                 "reference": reference,
@@ -146,12 +135,17 @@ class SegmentReader:
     def _occurred_at(item: Mapping[str, Any], post: Post) -> datetime:
         """When it happened, corrected for the client's clock; never in the future.
 
-        `timestamp = receivedAt - (sentAt - originalTimestamp)`, as Segment defines it.
+        `receivedAt - (sentAt - timestamp)`, as Segment defines it. RudderStack's libraries
+        stamp every call with an `originalTimestamp`, which takes its place; a `timestamp`
+        beside it is what the caller knows better, and is left as it is.
         """
-        said = _time(item, "originalTimestamp") or _time(item, "timestamp")
-        sent_at = _time(item, "sentAt") or post.sent_at
+        timestamp, original = time_of(item, "timestamp"), time_of(item, "originalTimestamp")
+        said = timestamp or original
+        sent_at = time_of(item, "sentAt") or post.sent_at
         if said is None:
             return post.received_at
+        if timestamp is not None and original is not None:
+            sent_at = None
         try:
             at = post.received_at - (sent_at - said) if sent_at is not None else said
         except OverflowError:
@@ -159,13 +153,74 @@ class SegmentReader:
         return min(at, post.received_at)
 
 
+def _context(item: Mapping[str, Any], post: Post) -> str | None:
+    """An item's context over its batch's, and among it which destinations the item is for.
+
+    Nothing here is sent on by `integrations`, but what a client said is kept.
+    """
+    context = object_of(item, "context")
+    integrations = object_of(item, "integrations")
+    if not context and not integrations:
+        return post.context_json
+    merged = {**(post.context or {}), **(context or {})}
+    if integrations:
+        under = merged.get("integrations")
+        merged["integrations"] = {**(under if isinstance(under, dict) else {}), **integrations}
+    return _dumps(merged)
+
+
+def _recorded(item: Mapping[str, Any]) -> dict[str, Any]:
+    beside = {"category": text_of(item, "category"), "groupId": id_of(item, "groupId")}
+    return {
+        **(object_of(item, "traits") or {}),
+        **(object_of(item, "properties") or {}),
+        **{name: value for name, value in beside.items() if value is not None},
+    }
+
+
+def _identities(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The user id and the anonymous id, at least one of them.
+
+    A user id that names nobody ("null") is refused, because the source believes that it says
+    something; an anonymous one is left out.
+    """
+    user_id = id_of(item, "userId")
+    anonymous_id = id_of(item, "anonymousId")
+    if user_id is not None and names_nobody(user_id):
+        raise Refused(f"userId {user_id!r} names nobody", field="userId")
+    if anonymous_id is not None and names_nobody(anonymous_id):
+        if user_id is None:
+            raise Refused(
+                f"anonymousId {anonymous_id!r} names nobody, and there is no userId",
+                field="anonymousId",
+            )
+        anonymous_id = None
+    if user_id is None and anonymous_id is None:
+        raise Refused("userId or anonymousId is required", field="userId")
+    return user_id, anonymous_id
+
+
+def _alias(
+    item: Mapping[str, Any], user_id: str | None, anonymous_id: str | None
+) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
+    if user_id is None:
+        raise Refused("userId is required: the id that previousId becomes", field="userId")
+    previous_id = id_of(item, "previousId") or anonymous_id
+    if previous_id is None:
+        raise Refused("previousId is required", field="previousId")
+    if names_nobody(previous_id):
+        raise Refused(f"previousId {previous_id!r} names nobody", field="previousId")
+    return "alias", {"previousId": previous_id}, {"alias": {"previous_id": previous_id}}
+
+
 def _identify(
     item: Mapping[str, Any],
 ) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
-    traits = _object(item, "traits") or {}
+    # RudderStack's libraries have an identify's traits in its context, most of them only there.
+    traits = {**(_context_traits(item) or {}), **(object_of(item, "traits") or {})}
     effects: dict[str, Any] = {"traits": traits}
     for name in traits:
-        _check_length(name, "a trait's name", "traits")
+        check_length(name, "a trait's name", "traits")
     addresses: dict[str, str | None] = {}
     for name, channel in ADDRESS_TRAITS.items():
         if name in traits:
@@ -188,39 +243,12 @@ def _identify(
     return "identify", traits, effects
 
 
-def _identities(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The user id and the anonymous id, at least one of them.
-
-    A user id that names nobody ("null") is refused, because the source believes that it says
-    something; an anonymous one is left out.
-    """
-    user_id = _id(item, "userId")
-    anonymous_id = _id(item, "anonymousId")
-    if user_id is not None and names_nobody(user_id):
-        raise Refused(f"userId {user_id!r} names nobody", field="userId")
-    if anonymous_id is not None and names_nobody(anonymous_id):
-        if user_id is None:
-            raise Refused(
-                f"anonymousId {anonymous_id!r} names nobody, and there is no userId",
-                field="anonymousId",
-            )
-        anonymous_id = None
-    if user_id is None and anonymous_id is None:
-        raise Refused("userId or anonymousId is required", field="userId")
-    return user_id, anonymous_id
-
-
-def _alias(
-    item: Mapping[str, Any], user_id: str | None, anonymous_id: str | None
-) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
-    if user_id is None:
-        raise Refused("userId is required: the id that previousId becomes", field="userId")
-    previous_id = _id(item, "previousId") or anonymous_id
-    if previous_id is None:
-        raise Refused("previousId is required", field="previousId")
-    if names_nobody(previous_id):
-        raise Refused(f"previousId {previous_id!r} names nobody", field="previousId")
-    return "alias", {"previousId": previous_id}, {"alias": {"previous_id": previous_id}}
+def _context_traits(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    context = object_of(item, "context")
+    traits = context and context.get("traits")
+    if traits is not None and not isinstance(traits, dict):
+        raise Refused("context.traits must be an object", field="context.traits")
+    return traits
 
 
 def read_post(
@@ -233,17 +261,23 @@ def read_post(
         should not cost its events.
     """
     wrong: list[Refused] = []
-    sent_at, context = None, None
+    sent_at = None
     try:
-        sent_at = _time(batch, "sentAt")
+        sent_at = time_of(batch, "sentAt")
     except Refused as error:
         wrong.append(error)
-    try:
-        context = _object(batch, "context")
-        check_event(context or {}, doubts, "batch's context")
-    except Refused as error:
-        context = None
-        wrong.append(Refused(error.reason, field="context"))
+    parts: dict[str, dict[str, Any]] = {}
+    for field in ("context", "integrations"):
+        try:
+            part = object_of(batch, field) or {}
+            check_event(part, doubts, f"batch's {field}")
+        except Refused as error:
+            wrong.append(Refused(error.reason, field=field))
+        else:
+            parts[field] = part
+    context = parts.get("context", {})
+    if integrations := parts.get("integrations"):
+        context = {**context, "integrations": integrations}
     context_json = _dumps(context) if context else None
     return Post(source_id, received_at, sent_at, context, context_json), wrong
 
@@ -255,51 +289,6 @@ def circumstances(post: Post) -> dict[str, Any]:
         "context": post.context,
     }
     return {name: value for name, value in said.items() if value}
-
-
-def _id(item: Mapping[str, Any], field: str) -> str | None:
-    """An id, which some sources write as a number."""
-    value = item.get(field)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    text: str | None = _text(item, field)
-    return text
-
-
-def _text(item: Mapping[str, Any], field: str, *, required: bool = False) -> Any:
-    value = item.get(field)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        if required:
-            raise Refused(f"{field} is required", field=field)
-        return None
-    if not isinstance(value, str):
-        raise Refused(f"{field} must be a string", field=field)
-    value = value.strip()
-    _check_length(value, field)
-    return value
-
-
-def _check_length(value: str, what: str, field: str | None = None) -> None:
-    if len(value) > LONGEST_NAME:
-        raise Refused(f"{what} is longer than {LONGEST_NAME} characters", field=field or what)
-
-
-def _object(item: Mapping[str, Any], field: str) -> dict[str, Any] | None:
-    value = item.get(field)
-    if value is not None and not isinstance(value, dict):
-        raise Refused(f"{field} must be an object", field=field)
-    return value
-
-
-def _time(item: Mapping[str, Any], field: str) -> datetime | None:
-    value = item.get(field)
-    if value is None:
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise Refused(f"{field} must be an ISO 8601 time", field=field) from None
 
 
 def _is_time_zone(name: Any) -> bool:

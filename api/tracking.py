@@ -1,22 +1,24 @@
-"""`/v1/…`: Segment's tracking API.
+"""`/v1/…`: Segment's and RudderStack's tracking API.
 
 These are the hottest routes, so they read and answer raw requests; what they take and give
 is in the OpenAPI document all the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
-from api.auth import authorize
-from api.batch import message_id, read_items, take_apart
+from api import calls
+from api.auth import NO_KEY, authorize, write_key, write_key_in
+from api.batch import Taken, message_id, read_items, take_apart
 from api.body import Doubts, check_event, decode, read_body
-from api.intake import Origin, Receipt, Rejection
-from api.problems import documented
+from api.intake import Origin, Rejection
+from api.problems import Unauthorized, documented
 from api.segment import Post, circumstances, read_post
 from api.state import Parts
 from domain.errors import Refused
@@ -26,125 +28,23 @@ router = APIRouter(tags=["tracking"])
 
 _SUCCESS = b'{"success":true}'
 
-
-class Call(BaseModel):
-    """What every call has."""
-
-    userId: str | None = Field(None, description="Your id of the customer.")  # noqa: N815 - Segment's names
-    anonymousId: str | None = Field(None, description="A device's id; one of the two.")  # noqa: N815
-    messageId: str | None = Field(  # noqa: N815
-        None, description="Your id of the event; an event is taken once per source and messageId."
-    )
-    timestamp: datetime | None = Field(None, description="When it happened, ISO 8601.")
-    sentAt: datetime | None = Field(  # noqa: N815
-        None, description="Your clock when sending; corrects `timestamp`."
-    )
-    context: dict[str, Any] | None = None
-
-
-class Track(Call):
-    """Something a customer did."""
-
-    event: str
-    properties: dict[str, Any] | None = None
-
-
-class Identify(Call):
-    """Who a customer is."""
-
-    traits: dict[str, Any] | None = None
-
-
-class Batch(BaseModel):
-    """Several calls, each with a `type`."""
-
-    batch: list[dict[str, Any]]
-    sentAt: datetime | None = None  # noqa: N815
-    context: dict[str, Any] | None = None
-
-
-class Success(BaseModel):
-    """Stored, and already routed."""
-
-    success: bool = True
-
-
-class Ignored(BaseModel):
-    """A field of the batch itself that could not be read and was left out."""
-
-    field: str
-    reason: str
-
-
-class BatchSuccess(Success):
-    """A receipt for every item, in order. A bad item never costs a good one."""
-
-    receipts: list[Receipt]
-    ignored: list[Ignored] | None = None
-
-
-def _body(body: type[BaseModel]) -> dict[str, Any]:
-    schema = body.model_json_schema()
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "security": [{"key": []}],
-    }
-
-
 _ERRORS = documented(
     {
         400: "Not JSON, or a field is missing or of the wrong type; nothing was accepted.",
         401: "No key, or an unknown one.",
         403: "The key does not allow writing.",
-        413: "An event of more than 32 KB or a body of more than 500 KB.",
-        415: "A content encoding that is not understood.",
+        413: "An event of more than 32 KB or a body of more than 4 MB.",
+        415: "A content encoding that is not understood: neither gzip nor deflate.",
         503: "The database is away; nothing was accepted. Retry-After says when to try again.",
     }
 )
 
 
-@router.post(
-    "/v1/track",
-    summary="Something a customer did",
-    response_model=Success,
-    responses=_ERRORS,
-    openapi_extra=_body(Track),
-)
-async def track(request: Request) -> Response:
-    """Accept one event. Answers when it is stored, numbered and routed."""
-    return await _single(request, "track")
-
-
-@router.post(
-    "/v1/identify",
-    summary="Who a customer is",
-    response_model=Success,
-    responses=_ERRORS,
-    openapi_extra=_body(Identify),
-)
-async def identify(request: Request) -> Response:
-    """Accept traits. `email`, `phone` and `push_token` make the customer reachable."""
-    return await _single(request, "identify")
-
-
-@router.post(
-    "/v1/batch",
-    summary="Several calls at once",
-    response_model=BatchSuccess,
-    responses=_ERRORS,
-    openapi_extra=_body(Batch),
-)
 async def batch(request: Request) -> Response:
     """Accept what is good of up to 5,000 calls, in order, with a receipt for each."""
     parts: Parts = request.app.state.parts
-    grant = await authorize(parts.keys, request, "write")
-    now, body = datetime.now(UTC), b""
-    try:
-        body = await read_body(request)
-        envelope, items = take_apart(body)
-    except Refused as error:
-        await parts.intake.keep(_origin(grant, now, "segment:batch"), [Rejection(error, body)])
-        raise
+    now = datetime.now(UTC)
+    grant, body, (envelope, items) = await _receive(parts, request, "batch", now, take_apart)
     doubts = Doubts.of(body)
     post, ignored = read_post(grant.source_id, now, envelope, doubts)
     read = read_items(parts.reader, items, doubts, post, body)
@@ -155,21 +55,55 @@ async def batch(request: Request) -> Response:
     return _json(orjson.dumps(answer))
 
 
-async def _single(request: Request, kind: str) -> Response:
-    parts: Parts = request.app.state.parts
-    grant = await authorize(parts.keys, request, "write")
-    now, body, item = datetime.now(UTC), b"", None
+def _single(kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def call(request: Request) -> Response:
+        """Accept one event. Answers when it is stored, numbered and routed."""
+        parts: Parts = request.app.state.parts
+        now = datetime.now(UTC)
+        grant, body, (item, _) = await _receive(parts, request, kind, now, _take_alone)
+        try:
+            check_event(item, Doubts.of(body))
+            incoming = parts.reader.read(kind, item, Post(grant.source_id, now))
+        except Refused as error:
+            rejection = Rejection(error, body, message_id(item))
+            await parts.intake.keep(_origin(grant, now, f"segment:{kind}"), [rejection])
+            raise
+        parts.metrics.accepted(await parts.acceptor.accept((incoming,)))
+        return _json(_SUCCESS)
+
+    return call
+
+
+async def ignore_metrics() -> Response:
+    """Take what the browser library measures of itself, for the sake of its peace; keep nothing."""
+    return _json(_SUCCESS)
+
+
+async def _receive(
+    parts: Parts,
+    request: Request,
+    kind: str,
+    now: datetime,
+    take: Callable[[bytes], Awaitable[Taken]],
+) -> tuple[Grant, bytes, Taken]:
+    """Whose key it is, the body, and what `take` makes of it."""
+    key, body = write_key(request), b""
+    grant = None if key is None else await authorize(parts.keys, request, "write", key)
     try:
         body = await read_body(request)
-        item = decode(body)
-        check_event(item, Doubts.of(body))
-        incoming = parts.reader.read(kind, item, Post(grant.source_id, now))
+        taken = await take(body)
     except Refused as error:
-        rejection = Rejection(error, body, message_id(item))
-        await parts.intake.keep(_origin(grant, now, f"segment:{kind}"), [rejection])
+        if grant is None:
+            raise Unauthorized(NO_KEY) from None
+        await parts.intake.keep(_origin(grant, now, f"segment:{kind}"), [Rejection(error, body)])
         raise
-    parts.metrics.accepted(await parts.acceptor.accept((incoming,)))
-    return _json(_SUCCESS)
+    if grant is None:
+        grant = await authorize(parts.keys, request, "write", write_key_in(taken[0]))
+    return grant, body, taken
+
+
+async def _take_alone(body: bytes) -> Taken:
+    return decode(body), ()
 
 
 def _origin(
@@ -180,3 +114,60 @@ def _origin(
 
 def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json")
+
+
+def _add(
+    paths: Sequence[str],
+    endpoint: Callable[[Request], Awaitable[Response]],
+    body: type[BaseModel],
+    answer: type[BaseModel],
+    summary: str,
+) -> None:
+    reference = f"#/components/schemas/{body.__name__}"
+    for path in paths:
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            summary=summary if path == paths[0] else f"The same as {paths[0]}",
+            response_model=answer,
+            responses=_ERRORS,
+            openapi_extra={
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": {"$ref": reference}}},
+                },
+                "security": [{"key": []}, {"writeKey": []}],
+            },
+            include_in_schema=not path.endswith("/"),
+        )
+
+
+# The busiest first: they are looked for in this order. Each has the short name by which the
+# browser library posts; `import` is what Segment's libraries for Ruby, Java and C# call a batch.
+_add(["/v1/track", "/v1/t"], _single("track"), calls.Track, calls.Success, "What a customer did")
+_add(
+    ["/v1/batch", "/v1/b", "/v1/import", "/v1/import/", "/beacon/v1/batch"],
+    batch,
+    calls.Batch,
+    calls.BatchSuccess,
+    "Several calls at once",
+)
+for _kind, _model, _summary in (
+    ("identify", calls.Identify, "Who a customer is"),
+    ("page", calls.Page, "A page that a customer looked at"),
+    ("screen", calls.Screen, "A screen of an app that a customer looked at"),
+    ("group", calls.Group, "A company or team that a customer belongs to"),
+    ("alias", calls.Alias, "Another id by which a customer was known"),
+):
+    _add([f"/v1/{_kind}", f"/v1/{_kind[0]}"], _single(_kind), _model, calls.Success, _summary)
+router.add_api_route(
+    "/v1/m",
+    ignore_metrics,
+    methods=["POST"],
+    summary="What the browser library measures of itself",
+    response_model=calls.Success,
+)
+
+PATHS = frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
+"""Where browsers may post from pages of any origin."""

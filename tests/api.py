@@ -129,8 +129,9 @@ def check_problem(answer: httpx.Response) -> None:
     problem = answer.json()
     assert problem["status"] == answer.status_code
     assert problem["title"]
-    assert problem["detail"]
-    assert {"type", "title", "status", "detail", "field"} >= problem.keys()
+    assert problem["detail"] == problem["message"]
+    assert problem["code"]
+    assert {"type", "title", "status", "detail", "code", "message", "field"} >= problem.keys()
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,9 @@ from infra.database.keys import create_key
 from tests.api import Api, Door, door_to, running_api
 from tests.parts import Postgres
 
-EVENT = {"userId": "u1", "event": "seen"}
+EVENT = {"type": "track", "userId": "u1", "event": "seen", "previousId": "u0"}
+CALLS = ["track", "identify", "page", "screen", "group", "alias"]
+BATCHES = ["/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch"]
 
 
 @pytest.fixture
@@ -248,9 +250,10 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         assert reference.startswith("#/components/schemas/")
         assert reference.rpartition("/")[2] in document["components"]["schemas"]
     assert set(document["paths"]) == {
-        "/v1/track",
-        "/v1/identify",
-        "/v1/batch",
+        *(f"/v1/{call}" for call in CALLS),
+        *(f"/v1/{call[0]}" for call in CALLS),
+        *BATCHES,
+        "/v1/m",
         "/customers",
         "/customers/{customer_id}",
         "/customers/{customer_id}/enrollments",
@@ -267,8 +270,12 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             assert operation["summary"]
-            keyed = path.startswith(("/v1", "/customers", "/quarantine"))
-            assert operation.get("security", []) == ([{"key": []}] if keyed else [])
+            ways: list[dict[str, list[str]]] = []
+            if path.startswith(("/customers", "/quarantine")):
+                ways = [{"key": []}]
+            elif path.startswith(("/v1", "/beacon")) and path != "/v1/m":
+                ways = [{"key": []}, {"writeKey": []}]
+            assert operation.get("security", []) == ways
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "basic"
     assert (await api.http.get("/docs")).status_code == 200
 
@@ -287,16 +294,18 @@ async def test_every_status_in_the_document_is_one_that_is_answered(
         await api.track("seen")
         found = (await api.customer(user_id="u1"))["id"]
         customers = ["", *(f"/{found}{w}" for w in ("", "/enrollments", "/messages", "/timeline"))]
-        for path, body in (
-            ("/v1/track", EVENT),
-            ("/v1/identify", {"userId": "u1"}),
-            ("/v1/batch", {"batch": []}),
-        ):
+        posts: list[tuple[str, Any]] = [
+            ("/v1/m", {}),
+            *((path, {"batch": [EVENT]}) for path in BATCHES),
+        ]
+        for call in CALLS:
+            posts += [(f"/v1/{call}", EVENT), (f"/v1/{call[0]}", EVENT)]
+        for path, body in posts:
             await api.post(path, body)
             await api.post(path, b"nonsense")
             await api.post(path, body, key=None)
             await api.post(path, body, key=reader)
-            await api.post(path, b"x" * 600_000)
+            await api.post(path, b"x" * 4_400_000)
             headers = {"Content-Encoding": "br", "Authorization": _basic("dev:")}
             await api.send("POST", path, headers=headers)
         for path in customers:
@@ -309,9 +318,8 @@ async def test_every_status_in_the_document_is_one_that_is_answered(
             await api.get(path)
         await door.shut()
         await api.get("/health/ready")
-        await api.post("/v1/track", EVENT)
-        await api.post("/v1/identify", {"userId": "u1"})
-        await api.post("/v1/batch", {"batch": [{"type": "track", **EVENT}]})
+        for path, body in posts:
+            await api.post(path, body)
         for path in customers:
             await api.get(f"/customers{path}", user_id="u1")
         told = {

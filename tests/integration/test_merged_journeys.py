@@ -78,7 +78,7 @@ async def _abandon(api: Api, device: str, *carts: str) -> None:
 
     async def run() -> bool:
         waiting = "select count(*) from enrollment where customer_id = $1 and run_id is null"
-        return await api.pool.fetchval(waiting, who) == 0
+        return bool(await api.pool.fetchval(waiting, who) == 0)
 
     await until(run)
 
@@ -103,7 +103,6 @@ async def test_two_devices_with_running_journeys_become_one_customer(
     await _abandon(api, "phone", "c-phone", "c-both")
     await _abandon(api, "laptop", "c-laptop", "c-both")
     phone = (await api.customer(anonymous_id="phone"))["id"]
-    laptop = (await api.customer(anonymous_id="laptop"))["id"]
     handles = await _handles(api, temporal)
     await api.identify({"push_token": "t"}, userId="u1", anonymousId="phone")
     await api.identify({}, userId="u1", anonymousId="laptop")
@@ -115,7 +114,7 @@ async def test_two_devices_with_running_journeys_become_one_customer(
 
     async def follows() -> bool:
         about = await handles[laptop, "c-laptop"].describe()
-        return about.typed_search_attributes.get(CUSTOMER) == phone
+        return bool(about.typed_search_attributes.get(CUSTOMER) == phone)
 
     await until(follows)
     for number, cart in enumerate(("c-phone", "c-laptop")):
@@ -146,7 +145,6 @@ async def test_the_cap_is_one_for_both_and_a_purchase_on_the_other_device_counts
     await _abandon(api, "phone", "a", "bought-elsewhere")
     await _abandon(api, "laptop", "b")
     handles = await _handles(api, temporal)
-    laptop = (await api.customer(anonymous_id="laptop"))["id"]
     # Acknowledged for the laptop's customer, before anybody knew that it is the phone's.
     await api.post(
         "/v1/track",

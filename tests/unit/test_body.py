@@ -1,7 +1,10 @@
+import time
+
 import orjson
 import pytest
 
-from api.body import DEEPEST, LARGEST_EVENT, Doubts, check_event, decode, salvage_batch
+from api.body import DEEPEST, LARGEST_EVENT, Doubts, check_event, decode
+from api.salvage import salvage_batch
 from domain.errors import Refused
 
 
@@ -120,6 +123,21 @@ def test_the_members_of_a_batch_are_counted_right(body: bytes, items: list[bytes
     salvaged = salvage_batch(body)
     assert salvaged is not None
     assert salvaged[1] == items
+
+
+@pytest.mark.parametrize(
+    "filling",
+    [b'""', b'\\"', b'"\\', b"[],", b"[", b"]", b"a", b'"a":1,', b'{"a":"', b"\\"],
+)
+def test_no_text_keeps_the_taking_apart_busy_for_longer_than_its_length(filling: bytes) -> None:
+    times = []
+    for size in (250_000, 2_000_000):
+        body = b'{"batch":[' + filling * (size // len(filling))
+        begun = time.process_time()
+        salvage_batch(body)
+        times.append(time.process_time() - begun)
+    assert times[1] < 1
+    assert times[1] < 8 * 4 * max(times[0], 0.005)
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,38 @@ def test_the_time_is_corrected_by_the_clients_clock() -> None:
     assert event.occurred_at == NOW - timedelta(minutes=10)
 
 
-def test_an_original_timestamp_counts_before_a_timestamp() -> None:
-    event = read(timestamp="2020-01-01T00:00:00Z", originalTimestamp="2026-02-01T00:00:00Z")
-    assert event.occurred_at == datetime(2026, 2, 1, tzinfo=UTC)
+def test_an_original_timestamp_is_corrected_like_a_timestamp() -> None:
+    event = read(originalTimestamp="2026-03-01T12:50:00Z", sentAt="2026-03-01T13:00:00Z")
+    assert event.occurred_at == NOW - timedelta(minutes=10)
+
+
+def test_a_timestamp_beside_an_original_one_is_the_callers_and_left_as_it_is() -> None:
+    # RudderStack's libraries stamp every call; what the caller knows of the past counts.
+    event = read(
+        timestamp="2020-01-01T00:00:00Z",
+        originalTimestamp="2026-03-01T13:00:00Z",
+        sentAt="2026-03-01T13:00:01Z",
+    )
+    assert event.occurred_at == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("said", "sent", "kept"),
+    [
+        # A clock that starts in 1970 at every boot, two hours of work offline.
+        ("1970-01-01T00:00:05Z", "1970-01-01T02:00:05Z", NOW - timedelta(hours=2)),
+        # A clock in the far future, right about how long it took.
+        ("2099-01-01T00:00:00Z", "2099-01-01T00:00:30Z", NOW - timedelta(seconds=30)),
+        # Sent years before it happened: the clock was set in between.
+        ("2026-03-01T11:00:00Z", "1999-12-31T23:00:00Z", NOW),
+        # Sent years after: as long as the queue of that device was, for all we know.
+        ("2024-03-01T12:00:00Z", "2026-03-01T12:00:00Z", NOW - timedelta(days=730)),
+    ],
+)
+def test_a_clock_that_is_wrong_by_years_still_tells_how_long_ago(
+    said: str, sent: str, kept: datetime
+) -> None:
+    assert read(timestamp=said, sentAt=sent).occurred_at == kept
 
 
 def test_a_batch_says_for_all_when_it_was_sent() -> None:
@@ -92,7 +121,10 @@ def test_times_at_the_ends_of_the_calendar_are_taken() -> None:
     assert event.occurred_at == datetime(1, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("said", ["soon", 17, True, "", "0001-01-01T00:00:00+14:00", {}])
+@pytest.mark.parametrize(
+    "said",
+    ["soon", 17, True, "", "0001-01-01T00:00:00+14:00", "0000-01-01T00:00:00Z", "99999-01-01", {}],
+)
 def test_what_is_not_a_time_is_refused(said: Any) -> None:
     assert refused(timestamp=said).field == "timestamp"
     assert refused(sentAt=said).field == "sentAt"
@@ -107,9 +139,42 @@ def test_a_batchs_context_is_under_each_events_own() -> None:
     assert read().context is None
 
 
+def test_integrations_are_kept_with_the_context_and_an_items_own_win() -> None:
+    batch = {"context": {"ip": "a"}, "integrations": {"All": False, "Mail": True}}
+    post, wrong = read_post(7, NOW, batch, Doubts.of(b""))
+    assert not wrong
+    kept = {"ip": "a", "integrations": {"All": False, "Mail": True}}
+    assert orjson.loads(read(post=post).context or "") == kept
+    own = orjson.loads(read(post=post, integrations={"All": True}).context or "")
+    assert own == {"ip": "a", "integrations": {"All": True, "Mail": True}}
+    assert orjson.loads(read(integrations={"All": True}).context or "") == {
+        "integrations": {"All": True}
+    }
+    assert read(integrations={}).context is None
+    assert read(integrations=None, context={}).context is None
+
+
+@pytest.mark.parametrize("under", [True, [1], "All", None])
+def test_integrations_win_over_what_an_old_context_has_in_their_place(under: Any) -> None:
+    event = read(context={"integrations": under}, integrations={"All": True})
+    assert orjson.loads(event.context or "") == {"integrations": {"All": True}}
+
+
+def test_what_a_client_says_of_itself_is_left_alone() -> None:
+    said: dict[str, Any] = {
+        "_metadata": {"nodeVersion": "20", "bundled": []},
+        "channel": "server",
+        "writeKey": "k",
+    }
+    event = read(**said)
+    assert (event.context, event.properties, event.effects) == (None, "{}", None)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
+        ({"integrations": "All"}, "integrations"),
+        ({"integrations": {"a": "\0"}}, "integrations"),
         ({"sentAt": "soon"}, "sentAt"),
         ({"context": "none"}, "context"),
         ({"context": {"a": "\0"}}, "context"),
@@ -134,13 +199,13 @@ def test_an_event_without_an_id_gets_one_of_its_own() -> None:
 @pytest.mark.parametrize("field", ["userId", "anonymousId", "messageId"])
 def test_ids_may_be_numbers_and_are_stripped(field: str) -> None:
     attribute = {"userId": "user_id", "anonymousId": "anonymous_id", "messageId": "message_id"}
-    for value, kept in ((17, "17"), (" x ", "x")):
+    for value, kept in ((17, "17"), (17.0, "17"), (2**64 - 1, f"{2**64 - 1}"), (" x ", "x")):
         item: dict[str, Any] = {field: value}
         assert getattr(read(**item), attribute[field]) == kept
 
 
 @pytest.mark.parametrize("field", ["userId", "anonymousId", "messageId"])
-@pytest.mark.parametrize("value", [[], {}, True, 1.5, 1e40, "x" * 256])
+@pytest.mark.parametrize("value", [[], {}, True, 1.5, 1e40, float(2**64), -float(2**63), "x" * 256])
 def test_ids_of_a_wrong_type_or_length_are_refused(field: str, value: Any) -> None:
     assert refused(**{field: value}).field == field
 
@@ -156,13 +221,13 @@ def test_an_events_name_must_be_a_text(value: Any) -> None:
     assert refused(event=value).field == "event"
 
 
-@pytest.mark.parametrize("field", ["properties", "context"])
+@pytest.mark.parametrize("field", ["properties", "context", "integrations"])
 @pytest.mark.parametrize("value", ["text", 1, [], True])
 def test_objects_must_be_objects(field: str, value: Any) -> None:
     assert refused(**{field: value}).field == field
 
 
-@pytest.mark.parametrize("value", [None, 5, "Alias", "", "nonsense", []])
+@pytest.mark.parametrize("value", [None, 5, "merge", "", "nonsense", []])
 def test_a_batchs_item_must_say_what_it_is(value: Any) -> None:
     assert refused(None, type=value).field == "type"
 
@@ -219,6 +284,35 @@ def test_other_calls_are_recorded_without_effect(kind: str) -> None:
     assert read(None, type=kind).name == kind
 
 
+def test_what_stands_beside_a_recorded_calls_properties_is_kept_with_them() -> None:
+    page = read("page", name="Home", category="Docs", properties={"category": "x", "a": 1})
+    assert orjson.loads(page.properties) == {"category": "Docs", "a": 1}
+    group = read("group", groupId=17, traits={"plan": "pro"})
+    assert orjson.loads(group.properties) == {"groupId": "17", "plan": "pro"}
+
+
+@pytest.mark.parametrize(("kind", "field"), [("page", "category"), ("group", "groupId")])
+@pytest.mark.parametrize("value", [[], {}, True, "x" * 256])
+def test_what_stands_beside_is_checked_too(kind: str, field: str, value: Any) -> None:
+    assert refused(kind, **{field: value}).field == field
+
+
+def test_an_alias_says_who_the_customer_was_before() -> None:
+    event = read("alias", userId="ada", previousId=" device-1 ", anonymousId="device-2")
+    assert (event.type, event.name) == ("alias", "alias")
+    assert (event.user_id, event.anonymous_id) == ("ada", "device-2")
+    assert event.effects == {"alias": {"previous_id": "device-1"}}
+    assert orjson.loads(event.properties) == {"previousId": "device-1"}
+    assert read("alias", previousId=17).effects == {"alias": {"previous_id": "17"}}
+
+
+@pytest.mark.parametrize("field", ["previousId", "userId"])
+@pytest.mark.parametrize("value", [None, "", " ", [], {}, True, "x" * 256])
+def test_an_alias_without_one_of_its_two_ids_is_refused(field: str, value: Any) -> None:
+    known = {"anonymousId": "a", "previousId": "b", "userId": "c"}
+    assert refused("alias", **{**known, field: value}).field == field
+
+
 def test_traits_make_a_customer_reachable() -> None:
     traits = {
         "email": " a@example.com ",
@@ -235,6 +329,18 @@ def test_traits_make_a_customer_reachable() -> None:
         "time_zone": "Europe/Berlin",
         "locale": "de-DE",
     }
+
+
+def test_traits_in_the_context_of_an_identify_count_beneath_its_own() -> None:
+    # RudderStack's libraries put them there; elsewhere they are what the device remembers.
+    context = {"traits": {"email": "old@example.com", "plan": "pro"}}
+    event = read("identify", context=context, traits={"email": "a@example.com"})
+    assert event.effects is not None
+    assert event.effects["traits"] == {"email": "a@example.com", "plan": "pro"}
+    assert event.effects["addresses"] == {"email": "a@example.com"}
+    assert orjson.loads(event.properties) == event.effects["traits"]
+    assert read(context=context).effects is None
+    assert refused("identify", context={"traits": [1]}).field == "context.traits"
 
 
 def test_a_null_trait_forgets_what_was_read_from_it() -> None:
@@ -297,11 +403,12 @@ def test_anything_at_all_is_either_read_or_refused() -> None:
         {"cart_id": "c"}, {"ticket_id": "t"}, {"email": "e"}, {"timezone": "UTC"}, {"": {}},
     ]  # fmt: skip
     fields = ["type", "userId", "anonymousId", "messageId", "event", "properties", "traits"]
-    fields += ["context", "timestamp", "sentAt", "name", "originalTimestamp"]
+    fields += ["context", "timestamp", "sentAt", "name", "originalTimestamp", "integrations"]
+    fields += ["previousId", "groupId", "category"]
     outcomes = set()
     for _ in range(5_000):
         item: Any = {f: random.choice(odd) for f in random.sample(fields, random.randint(0, 9))}
-        kind = random.choice([None, "track", "identify"])
+        kind = random.choice([None, "track", "identify", "page", "group", "alias"])
         try:
             event = READER.read(kind, random.choice([item] * 20 + odd), Post(1, NOW))
         except Refused:
