@@ -259,6 +259,7 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         "/customers/{customer_id}/enrollments",
         "/customers/{customer_id}/messages",
         "/customers/{customer_id}/timeline",
+        "/customers/{customer_id}/trait-changes",
         "/quarantine",
         "/quarantine/replay",
         "/quarantine/{item_id}",
@@ -293,7 +294,8 @@ async def test_every_status_in_the_document_is_one_that_is_answered(
         writer = await create_key(api.pool, "shop", ["write"])
         await api.track("seen")
         found = (await api.customer(user_id="u1"))["id"]
-        customers = ["", *(f"/{found}{w}" for w in ("", "/enrollments", "/messages", "/timeline"))]
+        parts = ("", "/enrollments", "/messages", "/timeline", "/trait-changes")
+        customers = ["", *(f"/{found}{part}" for part in parts)]
         posts: list[tuple[str, Any]] = [
             ("/v1/m", {}),
             *((path, {"batch": [EVENT]}) for path in BATCHES),

@@ -23,7 +23,7 @@ async def test_every_status_of_the_quarantine_is_answered(database_url: str) -> 
             ("GET", "/quarantine/{}", b""),
             ("PUT", "/quarantine/{}", b'{"userId":"u1","event":"fine","messageId":"m"}'),
             ("PUT", "/quarantine/{}", b""),
-            ("PUT", "/quarantine/{}", b"x" * 600_000),
+            ("PUT", "/quarantine/{}", b"x" * 5_000_000),
             ("POST", "/quarantine/{}/replay", b""),
             ("PUT", "/quarantine/{}", b"{}"),
             ("POST", "/quarantine/replay", b""),

@@ -103,6 +103,7 @@ async def test_two_devices_with_running_journeys_become_one_customer(
     await _abandon(api, "phone", "c-phone", "c-both")
     await _abandon(api, "laptop", "c-laptop", "c-both")
     phone = (await api.customer(anonymous_id="phone"))["id"]
+    laptop = (await api.customer(anonymous_id="laptop"))["id"]
     handles = await _handles(api, temporal)
     await api.identify({"push_token": "t"}, userId="u1", anonymousId="phone")
     await api.identify({}, userId="u1", anonymousId="laptop")

@@ -309,8 +309,13 @@ def test_an_alias_says_who_the_customer_was_before() -> None:
 @pytest.mark.parametrize("field", ["previousId", "userId"])
 @pytest.mark.parametrize("value", [None, "", " ", [], {}, True, "x" * 256])
 def test_an_alias_without_one_of_its_two_ids_is_refused(field: str, value: Any) -> None:
-    known = {"anonymousId": "a", "previousId": "b", "userId": "c"}
+    known = {"previousId": "b", "userId": "c"}
     assert refused("alias", **{**known, field: value}).field == field
+
+
+def test_an_alias_without_a_previous_id_is_about_its_anonymous_one() -> None:
+    event = read("alias", userId="ada", anonymousId="device-2")
+    assert event.effects == {"alias": {"previous_id": "device-2"}}
 
 
 def test_traits_make_a_customer_reachable() -> None:
