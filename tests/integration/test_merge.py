@@ -17,6 +17,7 @@ from domain.messages import Cap, Go, Reason, SendRequest, Stale, Suppressed, Ver
 from domain.outcomes import Outcome
 from infra.channels import ConfiguredEndpoints
 from infra.database.accept import Acceptor, Incoming
+from infra.database.backlog import Backlog
 from infra.database.customers import PostgresCustomers
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
@@ -470,6 +471,26 @@ async def test_of_two_live_enrollments_of_a_journey_and_key_the_older_goes_on(
     over_now = await store.gate.decide(ask(over, 2), by_push())
     assert isinstance(over_now, Suppressed)
     assert over_now.reason == "enrollment_over"
+
+
+async def test_a_workflow_that_a_slow_relay_starts_after_the_merge_is_told(store: Store) -> None:
+    await store.accept(entry(user="u", message="older"))
+    await store.accept(entry(user=None, device="d", message="younger"))
+    slow, other = Backlog(store.pool), Backlog(store.pool, timedelta(0))
+    claims = {claim.enrollment_id: claim for claim in await slow.claim(9)}
+    await store.accept(identify("u", "d"))
+    over = await store.enrollment(state="ended")
+    # Another relay finds no workflow to tell. Then the slow one's call arrives.
+    await store.pool.execute("update backlog set due_at = now()")
+    (told,) = [claim for claim in await other.claim(9) if claim.enrollment_id == over["id"]]
+    assert (told.live, told.merged) == (False, True)
+    await other.done([(over["id"], told.events[-1].number)])
+    assert claims[over["id"]].live
+    await slow.started(over["id"], "run")
+    await slow.done([(over["id"], 1)])
+    (again,) = [claim for claim in await other.claim(9) if claim.enrollment_id == over["id"]]
+    assert again.merged
+    assert again.events[-1].name == "customer_merged"
 
 
 async def test_what_the_younger_had_parked_is_not_sent_and_says_so(store: Store) -> None:

@@ -67,6 +67,12 @@ async def until(ask: Callable[[], Awaitable[Any]], within: float = 20) -> Any:
     return answer
 
 
+async def end_of(handle: WorkflowHandle[Any, Outcome]) -> Outcome:
+    """How it ends, soon."""
+    async with asyncio.timeout(20):
+        return await handle.result()
+
+
 async def _abandon(api: Api, device: str, *carts: str) -> None:
     """An anonymous device leaves carts, and their journeys run."""
     for cart in carts:
@@ -110,7 +116,7 @@ async def test_two_devices_with_running_journeys_become_one_customer(
     assert (await api.customer(user_id="u1"))["id"] == phone
 
     # The younger of the two about the same cart ends; the others go on under the one customer.
-    over = await handles[laptop, "c-both"].result()
+    over = await end_of(handles[laptop, "c-both"])
     assert over.kind == "merged"
 
     async def follows() -> bool:
@@ -120,8 +126,8 @@ async def test_two_devices_with_running_journeys_become_one_customer(
     await until(follows)
     for number, cart in enumerate(("c-phone", "c-laptop")):
         await api.track("purchase_made", {"order_id": f"o{number}", "cart_id": cart})
-    assert (await handles[phone, "c-phone"].result()).kind == "converted"
-    assert (await handles[laptop, "c-laptop"].result()).kind == "converted"
+    assert (await end_of(handles[phone, "c-phone"])).kind == "converted"
+    assert (await end_of(handles[laptop, "c-laptop"])).kind == "converted"
 
     # The older one is still there, and sends its reminder once.
     async def reminded() -> bool:
@@ -129,7 +135,7 @@ async def test_two_devices_with_running_journeys_become_one_customer(
 
     await until(reminded)
     await api.track("purchase_made", {"order_id": "o9", "cart_id": "c-both"})
-    assert (await handles[phone, "c-both"].result()).kind == "converted"
+    assert (await end_of(handles[phone, "c-both"])).kind == "converted"
     assert len(channel.parcels) == 1
     ways = [e for e in await api.about("enrollments") if e["journey"] == "abandoned_cart"]
     assert {(e["key"], e["outcome"]) for e in ways} == {
@@ -158,7 +164,7 @@ async def test_the_cap_is_one_for_both_and_a_purchase_on_the_other_device_counts
     await api.identify({"push_token": "t"}, userId="u1", anonymousId="phone")
     await api.identify({}, userId="u1", anonymousId="laptop")
     phone = (await api.customer(user_id="u1"))["id"]
-    assert (await handles[phone, "bought-elsewhere"].result()).kind == "converted"
+    assert (await end_of(handles[phone, "bought-elsewhere"])).kind == "converted"
 
     async def decided() -> bool:
         rows = await api.about("messages")

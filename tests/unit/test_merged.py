@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from temporalio import workflow
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 
 from domain.events import CUSTOMER_MERGED, CartAbandoned, Envelope, Event, PurchaseMade
@@ -56,6 +57,11 @@ def _merge(play: Play, into: str, *, over: bool = False) -> Envelope:
     return envelope
 
 
+async def _has_ended(play: Play) -> None:
+    """Without that any time had to pass."""
+    assert (await play.handle.describe()).status is WorkflowExecutionStatus.COMPLETED
+
+
 async def test_a_journey_goes_on_under_the_customer_who_stays(stage: Stage) -> None:
     play = await stage.play(AbandonedCart, CART)
     await play.passes(timedelta(minutes=30))
@@ -83,6 +89,7 @@ async def test_the_younger_of_two_ends_as_merged_and_sends_nothing_more(stage: S
     play = await stage.play(AbandonedCart, CART)
     await play.settles()
     await play.relay(_merge(play, "cus_older", over=True))
+    await _has_ended(play)
     outcome = await play.ends()
     assert outcome.kind is OutcomeKind.MERGED
     assert play.sent == []
@@ -93,6 +100,7 @@ async def test_the_younger_is_over_wherever_it_stands(stage: Stage) -> None:
     play = await stage.play(Tidy, CART)
     await play.settles()
     await play.relay(_merge(play, "cus_before", over=True))
+    await _has_ended(play)
     assert (await play.ends()).kind is OutcomeKind.MERGED
     assert "tidying up" in await play.story()
 
@@ -101,6 +109,8 @@ async def test_a_journey_that_begins_with_the_news_that_it_is_over_ends(stage: S
     play = await stage.play(AbandonedCart, CART)
     news = _merge(play, "cus_early", over=True)
     await play.handle.signal(CUSTOMER_MERGED, [news])
+    await play.settles()
+    await _has_ended(play)
     assert (await play.ends()).kind is OutcomeKind.MERGED
 
 
