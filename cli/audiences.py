@@ -22,17 +22,18 @@ app = typer.Typer(no_args_is_help=True, help="Computed traits and segments.")
 @app.command("list")
 def list_() -> None:
     """Show what is declared, and whether the history is in it."""
-    from infra.database.audiences import register  # noqa: PLC0415 -- `--help` should not wait for it
+    from infra.database.audiences import filled  # noqa: PLC0415 -- `--help` should not wait for it
 
     audiences = _keeper().audiences
-
-    async def work(pool: "Pool") -> list[str]:
-        return await register(pool, audiences)
-
-    waiting = in_database(work)
+    known = in_database(filled)
+    states = {
+        True: "computed",
+        False: "waits for a backfill",
+        None: "no API of this version has been started yet",
+    }
     for one in (*audiences.computed, *audiences.segments):
-        state = "waits for a backfill" if one.name in waiting else "computed"
-        typer.echo(f"{one.name:30} {type(one).__name__.lower():12} {state}")
+        kind = type(one).__name__.lower()
+        typer.echo(f"{one.name:24}  {kind:12}  {states[known.get(one.key)]}")
 
 
 @app.command("backfill")

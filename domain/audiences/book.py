@@ -15,7 +15,7 @@ from domain.events import Event
 
 _log = logging.getLogger(__name__)
 
-_LOOK_AHEAD = 100
+_LOOK_AHEAD = 32
 _MOST_COMPLAINTS = 100
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import reduce
 from typing import Any
 
 from domain.events.base import EPOCH
@@ -89,4 +88,16 @@ class Bucket:
 
 def summed(buckets: Iterable[Bucket], now: datetime) -> Summary:
     """All that is in the window at a moment."""
-    return reduce(Summary.__add__, (b.summary for b in buckets if b.until > now), Summary())
+    count, total = 0, Decimal(0)
+    first = last = Summary()
+    # Not by adding up summaries: looking ahead asks this for many moments.
+    for bucket in buckets:
+        if bucket.until > now:
+            one = bucket.summary
+            count += one.count
+            total += one.total
+            if first.first_at is None or (one.first_at or FOREVER) < first.first_at:
+                first = one
+            if last.last_at is None or (one.last_at or EPOCH) > last.last_at:
+                last = one
+    return Summary(count, total, first.first_at, first.first, last.last_at, last.last)

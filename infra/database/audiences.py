@@ -45,6 +45,8 @@ _UNFILLED = """
 select name from audience where key = any ($1) and filled_at is null order by name
 """
 
+_KNOWN_KEYS = "select key, filled_at is not null as filled from audience where retired_at is null"
+
 _ADD = "select add_contributions($1, $2, $3::text[]::jsonb[])"
 
 _KNOWN = """
@@ -100,6 +102,11 @@ async def register(pool: Pool, audiences: Audiences) -> list[str]:
             "the database has no tables of Sojourn: run `sojourn migrate` first"
         ) from None
     return [row["name"] for row in rows]
+
+
+async def filled(pool: Pool) -> dict[str, bool]:
+    """The keys that the store knows, and whether the history is in them."""
+    return {row["key"]: row["filled"] for row in await pool.fetch(_KNOWN_KEYS)}
 
 
 def effects_of(contributions: Iterable[Contribution]) -> list[dict[str, Any]]:

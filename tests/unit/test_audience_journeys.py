@@ -1,0 +1,43 @@
+"""Journeys that ask about computed traits and segments, in the sandbox and in skipped time."""
+
+from decimal import Decimal
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from domain.events import SegmentEntered, SegmentLeft
+from tests.plays import staged
+from tests.unit.audience_specimens import ComeBack
+from workflows import Outcome
+
+LAPSING = SegmentEntered(segment="lapsing", evidence={"days_since_order": 61})
+
+
+@pytest.mark.parametrize(
+    ("segments", "computed", "said"),
+    [
+        (("high_value",), {"spent": 1200.1}, f"high, {Decimal('1200.1')}"),
+        (("lapsing",), {}, "low, None"),
+    ],
+)
+async def test_a_journey_branches_on_what_is_so_at_that_moment(
+    skipping: WorkflowEnvironment, segments: tuple[str, ...], computed: dict[str, float], said: str
+) -> None:
+    async with staged(skipping, [ComeBack]) as stage:
+        play = await stage.play(ComeBack, LAPSING, segments=segments, computed=computed)
+        assert await play.ends() == Outcome.completed(said)
+
+
+async def test_a_journey_is_left_when_its_segment_is(skipping: WorkflowEnvironment) -> None:
+    async with staged(skipping, [ComeBack]) as stage:
+        play = await stage.play(ComeBack, LAPSING)
+        await play.happens(SegmentLeft(segment="high_value"))
+        await play.happens(SegmentLeft(segment="lapsing"))
+        assert await play.ends() == Outcome.converted("came back after 61")
+
+
+def test_only_the_segment_that_is_meant_starts_it() -> None:
+    declared = ComeBack.declaration
+    parameters = declared.parameters()
+    assert declared.entry(LAPSING, parameters) is not None
+    assert declared.entry(SegmentEntered(segment="high_value"), parameters) is None
