@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -31,6 +31,7 @@ _AT_ONCE = 200
 _FETCH = 2_000
 _TRIES = 5
 _LONGEST_WAIT = 600  # looks, for a transaction that somebody left open
+_MARGIN = timedelta(days=1)
 _ONE_AT_A_TIME = 0x50_4A_41_46
 
 _NEXT = "select id from customer where id > $1 order by id limit $2"
@@ -47,11 +48,11 @@ _MERGED = "delete from refill where customer_id = any ($1) returning customer_id
 # that its sender gave it. One look-up a customer, whatever the planner thinks of the table.
 _EVENTS = r"""
 select e.id, c.id as customer_id, e.name, e.message_id, e.occurred_at, e.properties
-from unnest($1::text[], $2::bigint[]) c (id, after)
+from unnest($1::text[], $2::bigint[], $4::timestamptz[]) c (id, after, since)
 join history_ids($1) h on h.customer_id = c.id
 cross join lateral (
     select * from event
-    where customer_id = h.id and id > c.after and type = 'track'
+    where customer_id = h.id and id > c.after and received_at > c.since and type = 'track'
         and btrim(lower(regexp_replace(name, '[\s._-]+', '_', 'g')), '_') = any ($3)
     offset 0) e
 order by e.id
@@ -85,6 +86,9 @@ on conflict (customer_id) do update set due_at = excluded.due_at
 """
 
 
+_LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far it is.
@@ -108,6 +112,7 @@ class _History:
         default_factory=lambda: defaultdict(Summary)
     )
     read_to: dict[str, int] = field(default_factory=dict)
+    read_at: dict[str, datetime] = field(default_factory=dict)
     events: int = 0
 
     def forget(self, customers: Iterable[str]) -> None:
@@ -117,6 +122,7 @@ class _History:
             del self.summaries[place]
         for customer in gone:
             self.read_to.pop(customer, None)
+            self.read_at.pop(customer, None)
 
 
 class Backfill:
@@ -230,7 +236,13 @@ class Backfill:
             return
         after = [history.read_to.get(customer, 0) for customer in customers]
         now = datetime.now(UTC)
-        async for row in connection.cursor(_EVENTS, customers, after, names, prefetch=_FETCH):
+        # The id tells what is new; the time, by a wide margin, keeps a long history from being
+        # gone through again under the lock.
+        since = [history.read_at.get(customer, _LONG_AGO) - _MARGIN for customer in customers]
+        history.read_at |= dict.fromkeys(customers, now)
+        async for row in connection.cursor(
+            _EVENTS, customers, after, names, since, prefetch=_FETCH
+        ):
             kind = event_type(row["name"])
             assert kind is not None
             try:

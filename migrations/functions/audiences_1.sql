@@ -6,32 +6,37 @@
 -- [{"key", "until", "amount", "value"}, …]. Returns the customers.
 create function add_contributions(
     p_source bigint[], p_message text[], p_contributions jsonb[])
-returns text[] language plpgsql as $$
+returns text[] language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
     v_customers text[];
 begin
-    select array_agg(distinct e.customer_id) into v_customers
-        from unnest(p_source, p_message) x (source, message)
-        join event e on e.source_id = x.source and e.message_id = x.message;
-    insert into computed as b (
-        customer_id, key, until, count, total, first_at, first, last_at, last)
-    select e.customer_id, c.key, c.until, count(*), sum(c.amount),
-        min(e.occurred_at), (array_agg(c.value order by e.occurred_at, x.o))[1],
-        max(e.occurred_at), (array_agg(c.value order by e.occurred_at desc, x.o desc))[1]
-    from unnest(p_source, p_message, p_contributions)
+    with told as materialized (
+        select e.customer_id, e.occurred_at, x.contributions, x.o
+        from unnest(p_source, p_message, p_contributions)
             with ordinality x (source, message, contributions, o)
-        join event e on e.source_id = x.source and e.message_id = x.message
-        cross join lateral jsonb_to_recordset(x.contributions)
+            -- One look-up an event, whatever the planner thinks of the table's size.
+            cross join lateral (
+                select customer_id, occurred_at from event
+                where source_id = x.source and message_id = x.message
+                offset 0) e),
+    added as (
+        insert into computed as b (
+            customer_id, key, until, count, total, first_at, first, last_at, last)
+        select t.customer_id, c.key, c.until, count(*), sum(c.amount),
+            min(t.occurred_at), (array_agg(c.value order by t.occurred_at, t.o))[1],
+            max(t.occurred_at), (array_agg(c.value order by t.occurred_at desc, t.o desc))[1]
+        from told t cross join lateral jsonb_to_recordset(t.contributions)
             c (key text, until timestamptz, amount numeric, value jsonb)
-    group by e.customer_id, c.key, c.until
-    order by e.customer_id, c.key, c.until
-    on conflict (customer_id, key, until) do update set
-        count = b.count + excluded.count,
-        total = b.total + excluded.total,
-        first_at = least(b.first_at, excluded.first_at),
-        first = case when excluded.first_at < b.first_at then excluded.first else b.first end,
-        last_at = greatest(b.last_at, excluded.last_at),
-        last = case when excluded.last_at < b.last_at then b.last else excluded.last end;
+        group by t.customer_id, c.key, c.until
+        order by t.customer_id, c.key, c.until
+        on conflict (customer_id, key, until) do update set
+            count = b.count + excluded.count,
+            total = b.total + excluded.total,
+            first_at = least(b.first_at, excluded.first_at),
+            first = case when excluded.first_at < b.first_at then excluded.first else b.first end,
+            last_at = greatest(b.last_at, excluded.last_at),
+            last = case when excluded.last_at < b.last_at then b.last else excluded.last end)
+    select array_agg(distinct customer_id) into v_customers from told;
     return v_customers;
 end $$;
 
@@ -63,7 +68,7 @@ $$;
 -- A move is an event like any other: kept, numbered, routed. p_due says for each customer
 -- when to look again, or null. Returns whether the relay has something to carry.
 create function move_members(p_moves jsonb, p_customer text[], p_due timestamptz[])
-returns boolean language plpgsql as $$
+returns boolean language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
     r record;
     v_routed boolean := false;
