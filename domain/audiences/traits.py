@@ -15,6 +15,7 @@ from domain.errors import AudienceError
 from domain.events import Event
 
 T = TypeVar("T")
+V_co = TypeVar("V_co", covariant=True)
 E = TypeVar("E", bound=Event)
 
 _LONGEST_WINDOW = timedelta(days=3660)
@@ -65,7 +66,7 @@ class Trait(Declared, Generic[T]):
         return {"kind": self.kind.__name__}
 
 
-class ComputedTrait(Declared, Generic[T]):
+class ComputedTrait(Declared, Generic[V_co]):
     """A trait that is computed from events of one type, kept up to date as they are accepted.
 
     Attributes:
@@ -102,7 +103,7 @@ class ComputedTrait(Declared, Generic[T]):
             return None
         return self._contribution(event, counts_until(event.occurred_at, self._within))
 
-    def value(self, buckets: Iterable[Bucket], now: datetime) -> T:
+    def value(self, buckets: Iterable[Bucket], now: datetime) -> V_co:
         """Its value at a moment."""
         return self._value(summed(buckets, now))
 
@@ -112,7 +113,7 @@ class ComputedTrait(Declared, Generic[T]):
             return None
         return min((b.until for b in buckets if b.until > after), default=None)
 
-    def read(self, plain: Any) -> T | None:
+    def read(self, plain: Any) -> V_co | None:
         """Its value from its JSON."""
         return None if plain is None else TypeAdapter(self.kind).validate_python(plain)
 
@@ -120,7 +121,7 @@ class ComputedTrait(Declared, Generic[T]):
         del event
         return Contribution(self.key, until)
 
-    def _value(self, summary: Summary) -> T:
+    def _value(self, summary: Summary) -> V_co:
         raise NotImplementedError
 
     def _meaning(self) -> Mapping[str, str]:
@@ -143,7 +144,7 @@ class Count(ComputedTrait[int]):
         return summary.count
 
 
-class _OfProperty(ComputedTrait[T]):
+class _OfProperty(ComputedTrait[V_co]):
     """Computed from a property of its events; those without it do not count."""
 
     def __init__(

@@ -19,6 +19,7 @@ from tests.audiences import (
     EVERYTHING,
     Shop,
     big_spender,
+    frequent,
     last_currency,
     last_order_at,
     orders,
@@ -65,6 +66,17 @@ async def test_fifty_writers_at_once_add_up_and_enter_a_segment_once(store: Shop
             user
         ) == ["+frequent", "+big_spender"]
     assert await store.pool.fetchval("select count(*) from enrollment") == 3
+
+
+async def test_two_writers_who_share_no_row_still_see_each_other(database_url: str) -> None:
+    users = [f"u{n}" for n in range(40)]
+    async with shop(database_url, [orders_30d, frequent]) as store:
+        # Each of a day of its own: neither alone makes anybody frequent.
+        await asyncio.gather(
+            store.acceptors[0].accept([store.purchase(user=user, ago=DAY) for user in users]),
+            store.acceptors[1].accept([store.purchase(user=user, ago=9 * DAY) for user in users]),
+        )
+        assert [await store.moves(user) for user in users] == [["+frequent"]] * 40
 
 
 async def test_a_late_event_falls_into_its_own_time(store: Shop) -> None:
