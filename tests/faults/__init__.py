@@ -2,3 +2,6 @@
 
 `python -m tests.faults --seconds 300 --seed 7`, or `make faults ARGS="--seconds 300 --seed 7"`.
 """
+
+LEASE = "FAULTS_LEASE"
+"""The environment variable that tells the relays how long their lease is, in seconds."""

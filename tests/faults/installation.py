@@ -20,7 +20,7 @@ from infra.database.keys import ensure_development_key
 from infra.database.migrate import upgrade
 from infra.settings import Settings
 from infra.temporal import register
-from tests.faults.processes import LEASE
+from tests.faults import LEASE
 from tests.mailbox import Mailbox, free_port
 
 APIS = ("api-1", "api-2")

@@ -21,10 +21,8 @@ from infra.relay import IN_FLIGHT, Relay, run_relay
 from infra.settings import Settings, load_settings
 from infra.temporal import connect
 from journeys.catalog import Catalog
+from tests.faults import LEASE
 from tests.faults.journeys import JOURNEYS
-
-LEASE = "FAULTS_LEASE"
-"""The environment variable with the relays' lease, in seconds."""
 
 
 async def serve_api(settings: Settings) -> None:
