@@ -12,6 +12,7 @@ class Posted:
     """One event, as its client knows it. Times are of the machine's one clock.
 
     Attributes:
+        source: who posts it; message ids are unique within a source only.
         sent: when it was first sent.
         acknowledged: when it was first acknowledged, or None where it never was: then it may
             be stored or not, once.
@@ -20,6 +21,7 @@ class Posted:
         accepted: how many receipts of batches called it new.
     """
 
+    source: str
     message_id: str
     user: str
     name: str
@@ -31,6 +33,11 @@ class Posted:
     attempts: int = 0
     accepted: int = 0
 
+    @property
+    def ref(self) -> str:
+        """What no other event has."""
+        return f"{self.source}/{self.message_id}"
+
     def call(self) -> dict[str, Any]:
         """The event as a stock client's batch would hold it."""
         body: dict[str, Any] = {
@@ -40,7 +47,8 @@ class Posted:
         }
         if self.kind == "identify":
             return {**body, "traits": self.properties}
-        return {**body, "event": self.name, "properties": self.properties}
+        properties = {"ref": self.ref, **self.properties}
+        return {**body, "event": self.name, "properties": properties}
 
 
 class Acknowledgements:
@@ -57,7 +65,7 @@ class Acknowledgements:
         for event in events:
             if event.attempts == 0:
                 event.sent = now
-                self.posted[event.message_id] = event
+                self.posted[event.ref] = event
             event.attempts += 1
 
     def acknowledged(self, events: Iterable[Posted], by: str) -> None:

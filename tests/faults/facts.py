@@ -20,7 +20,7 @@ _AT_ONCE = 8
 _CALL = timedelta(seconds=10)
 
 Heard = tuple[int, str]
-"""An event's number for an enrollment, and its message id."""
+"""An event's number for an enrollment, and its `ref`."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,6 @@ class Enrolled:
     """An enrollment, as the store and its own code know it.
 
     Attributes:
-        trigger: the message id of the event that started it, as the store says.
         ended: when the store says that it ended; seconds of the epoch, or None.
         numbers: the numbers of its deliveries in the store.
         last: the last number that the store has given.
@@ -69,7 +68,7 @@ class Facts:
 
     Attributes:
         posted: the clients' log.
-        stored: how often each message id is in the store.
+        stored: how often each event is in the store, by its `ref`.
         received: the idempotency keys of what the providers took, one an item.
         unsettled: what did not come to rest, in words.
     """
@@ -83,7 +82,7 @@ class Facts:
 
     def met_an_exit(self) -> int:
         """How many balls a rally was given while it was ending: none, and exits went untested."""
-        wanted = {event.message_id: event.properties.get("ends_after") for event in self.posted}
+        wanted = {event.ref: event.properties.get("ends_after") for event in self.posted}
         return sum(
             max(0, len(one.diary) - (wanted.get(one.diary[0][1]) or 0))
             for one in self.enrolled
@@ -148,7 +147,8 @@ async def gather_facts(
     connection = await asyncpg.connect(database_url)
     try:
         stored = await connection.fetch(
-            "select message_id, count(*) as times from event group by message_id"
+            "select s.name || '/' || e.message_id as ref, count(*) as times"
+            " from event e join source s on s.id = e.source_id group by ref"
         )
         enrolled = await _enrolled(connection)
         messages = await connection.fetch(
@@ -161,7 +161,7 @@ async def gather_facts(
     missing = await _read_diaries(client, enrolled, within)
     return Facts(
         posted=posted,
-        stored={row["message_id"]: row["times"] for row in stored},
+        stored={row["ref"]: row["times"] for row in stored},
         enrolled=enrolled,
         messages=[
             Message(
@@ -203,7 +203,7 @@ async def _read_diaries(client: Client, enrolled: Sequence[Enrolled], within: fl
                     heard = await client.get_workflow_handle(one.workflow_id).query(
                         "diary", rpc_timeout=_CALL
                     )
-                    one.diary = [(number, event_id) for number, event_id in heard]
+                    one.diary = [(number, ref) for number, ref in heard]
                 if max((number for number, _ in one.diary), default=0) >= one.last:
                     return
                 if time.monotonic() > deadline:

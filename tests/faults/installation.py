@@ -16,11 +16,12 @@ from cli.dev import temporal
 from cli.dev.child import Child, Command, tail
 from cli.dev.parts import environment, wait_for_page
 from cli.dev.postgres import Postgres
-from infra.database.keys import ensure_development_key
+from infra.database.keys import create_key
 from infra.database.migrate import upgrade
+from infra.database.pool import close_pool, open_pool
 from infra.settings import Settings
 from infra.temporal import register
-from tests.faults import LEASE
+from tests.faults import LEASE, SOURCES
 from tests.mailbox import Mailbox, free_port
 
 APIS = ("api-1", "api-2")
@@ -71,7 +72,7 @@ class Installation:
         """Start everything, and wait until it works."""
         await self.start(POSTGRES)
         await asyncio.to_thread(upgrade, self.database_url)
-        await ensure_development_key(self.database_url)
+        await self._make_keys()
         await self.start(TEMPORAL)
         async with asyncio.timeout(_READY_WITHIN):
             client = await temporal.connect(self._settings)
@@ -82,6 +83,12 @@ class Installation:
                 await wait_for_page(f"{url}/health/ready")
             for name in WORKERS:
                 await temporal.wait_for_worker(client, self._children[name].started)
+
+    async def _make_keys(self) -> None:
+        pool = await open_pool(self.database_url, size=1)
+        for source, key in SOURCES.items():
+            await create_key(pool, source, ["write"], key)
+        await close_pool(pool)
 
     async def start(self, name: str) -> None:
         """Start a process; a PostgreSQL is waited for."""

@@ -32,8 +32,11 @@ class Diary:
 
     @workflow.query
     def diary(self) -> list[tuple[int, str]]:
-        """Number and message id: what was taken, in the order of taking, then what was not."""
-        return [(event.number, event.event_id) for event in (*self.taken, *self._untaken)]
+        """Number and `ref`: what was taken, in the order of taking, then what was not."""
+        return [
+            (event.number, str(getattr(event, "ref", "")))
+            for event in (*self.taken, *self._untaken)
+        ]
 
 
 @workflow.defn

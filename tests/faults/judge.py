@@ -40,7 +40,7 @@ class Verdict:
 def judge(facts: Facts) -> Verdict:
     """Judge."""
     verdict = Verdict()
-    posted = {event.message_id: event for event in facts.posted}
+    posted = {event.ref: event for event in facts.posted}
     verdict.stuck += facts.unsettled
     _judge_store(facts, posted, verdict)
     by_user: dict[tuple[str, str], list[Enrolled]] = defaultdict(list)
@@ -60,15 +60,15 @@ def judge(facts: Facts) -> Verdict:
 def _judge_store(facts: Facts, posted: Mapping[str, Posted], verdict: Verdict) -> None:
     """G1, and deduplication."""
     for event in facts.posted:
-        times = facts.stored.get(event.message_id, 0)
+        times = facts.stored.get(event.ref, 0)
         if times == 0 and event.acknowledged is not None:
             verdict.lost.append(f"{_name(event)} was acknowledged by {event.by}, is not stored")
         if times > 1 or event.accepted > 1:
             verdict.doubled.append(
                 f"{_name(event)} is stored {times} times, was called new {event.accepted} times"
             )
-    for message_id in facts.stored.keys() - posted.keys():
-        verdict.strayed.append(f"{message_id} is stored and was never posted")
+    for ref in facts.stored.keys() - posted.keys():
+        verdict.strayed.append(f"{ref} is stored and was never posted")
 
 
 def _judge_diary(one: Enrolled, posted: Mapping[str, Posted], verdict: Verdict) -> None:
@@ -92,7 +92,7 @@ def _judge_diary(one: Enrolled, posted: Mapping[str, Posted], verdict: Verdict) 
         in_order = sorted(one.diary)
     elif sorted(one.diary) != one.diary:
         verdict.out_of_order.append(f"{where} took {one.diary}")
-    _judge_order(where, [posted.get(message_id) for _, message_id in in_order], verdict)
+    _judge_order(where, [posted.get(ref) for _, ref in in_order], verdict)
 
 
 def _judge_order(where: str, heard: Sequence[Posted | None], verdict: Verdict) -> None:
@@ -181,7 +181,7 @@ def _cannot_hear(event: Posted, begun: Posted, one: Enrolled) -> bool:
 
 
 def _times(event: Posted, one: Enrolled) -> int:
-    return sum(message_id == event.message_id for _, message_id in one.diary)
+    return sum(ref == event.ref for _, ref in one.diary)
 
 
 def _judge_messages(facts: Facts, posted: Mapping[str, Posted], verdict: Verdict) -> None:
@@ -214,7 +214,7 @@ def _judge_messages(facts: Facts, posted: Mapping[str, Posted], verdict: Verdict
 
 
 def _name(event: Posted) -> str:
-    return f"{event.name} {event.message_id} of {event.user}"
+    return f"{event.name} {event.ref} of {event.user}"
 
 
 def evidence(verdict: Verdict, most: int = 8) -> Iterable[str]:

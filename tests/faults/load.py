@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.faults import SOURCES
 from tests.faults.acknowledgements import Acknowledgements, Posted
 
 _TIMEOUT = 2.0
@@ -40,14 +41,18 @@ class Client:
         pace: float,
     ) -> None:
         self._random = random.Random(f"{seed} client {number}")
-        self._prefix = f"s{seed}c{number}"
+        # Of each source one client uses this prefix: the same ids for other events.
+        self._source = list(SOURCES)[number % len(SOURCES)]
+        self._prefix = f"s{seed}c{number // len(SOURCES)}"
         self._apis = apis
         self._log = log
         self._users = users
         self._parcels = parcels
         self._pace = pace
         self._count = 0
-        self._http = httpx.AsyncClient(auth=("dev", ""), timeout=_TIMEOUT, trust_env=False)
+        self._http = httpx.AsyncClient(
+            auth=(SOURCES[self._source], ""), timeout=_TIMEOUT, trust_env=False
+        )
         self._asides: set[asyncio.Task[None]] = set()
 
     async def run(self, until: float) -> None:
@@ -72,10 +77,10 @@ class Client:
 
     async def _offer(self, user: str) -> None:
         offer = self._event(user, "offer_made", after=self._random.choice((0.0, 0.5, 1.5)))
-        offer.properties["offer_id"] = offer.message_id
+        offer.properties["offer_id"] = offer.ref
         await self.post([offer])
         if self._random.random() < 0.5:
-            withdrawal = self._event(user, "offer_withdrawn", offer_id=offer.message_id)
+            withdrawal = self._event(user, "offer_withdrawn", offer_id=offer.ref)
             self._aside(self._later(self._random.uniform(0, 2), withdrawal))
 
     async def _pages(self, user: str) -> None:
@@ -105,8 +110,8 @@ class Client:
         under_way = self._parcels[user]
         if not under_way or (len(under_way) < 3 and self._random.random() < 0.3):
             sent = self._event(user, "parcel_sent")
-            sent.properties["parcel_id"] = sent.message_id
-            under_way.append(sent.message_id)
+            sent.properties["parcel_id"] = sent.ref
+            under_way.append(sent.ref)
             return [sent]
         parcel = self._random.choice(under_way)
         arrived = self._random.random() < 0.35
@@ -116,7 +121,7 @@ class Client:
 
     def _event(self, user: str, name: str, **properties: Any) -> Posted:
         self._count += 1
-        return Posted(f"{self._prefix}n{self._count}", user, name, properties)
+        return Posted(self._source, f"{self._prefix}n{self._count}", user, name, properties)
 
     def _aside(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -179,7 +184,7 @@ class Client:
         for event, receipt in zip(events, answer.json().get("receipts", ()), strict=False):
             event.accepted += receipt["status"] == "accepted"
             if receipt["status"] == "rejected":
-                self._log.refused.append(f"{event.message_id}: {receipt}")
+                self._log.refused.append(f"{event.ref}: {receipt}")
         self._log.acknowledged(events, api)
         return True
 
@@ -206,7 +211,7 @@ class Load:
     async def introduce(self) -> None:
         """Make every customer known and reachable, before anything goes wrong."""
         told = [
-            Posted(f"{user}-hello", user, "identify", {"push_token": user}, kind="identify")
+            Posted("shop", f"{user}-hello", user, "identify", {"push_token": user}, kind="identify")
             for user in self.users
         ]
         await self._clients[0].post(told)

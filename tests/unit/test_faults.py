@@ -13,9 +13,9 @@ from tests.faults.judge import judge
 
 
 def posted(message_id: str, name: str, sent: float, **properties: object) -> Posted:
-    return Posted(
-        message_id, "ada", name, dict(properties), sent=sent, acknowledged=sent + 0.5, by="api-1"
-    )
+    about = dict(properties)
+    acknowledged = sent + 0.5
+    return Posted("s", message_id, "ada", name, about, sent=sent, acknowledged=acknowledged)
 
 
 def enrolled(journey: str, *heard: str, ordinal: int = 1, **fields: Any) -> Enrolled:
@@ -30,7 +30,7 @@ def enrolled(journey: str, *heard: str, ordinal: int = 1, **fields: Any) -> Enro
         ended=None,
         last=len(heard),
         numbers=numbers,
-        diary=list(zip(numbers, heard, strict=True)),
+        diary=[(number, f"s/{one}") for number, one in zip(numbers, heard, strict=True)],
     )
     return dataclasses.replace(about, **fields)
 
@@ -49,7 +49,7 @@ def good() -> Facts:
     ]
     return Facts(
         posted=events,
-        stored={event.message_id: 1 for event in events},
+        stored={event.ref: 1 for event in events},
         enrolled=[
             enrolled("rally", "b1", "b2", outcome="completed", ended=11.7),
             enrolled("rally", "b3", ordinal=2),
@@ -69,7 +69,7 @@ Damage = Callable[[Facts], object]
 
 
 def _diary(facts: Facts, place: int, *diary: tuple[int, str]) -> None:
-    facts.enrolled[place].diary[:] = diary
+    facts.enrolled[place].diary[:] = [(number, f"s/{one}") for number, one in diary]
 
 
 def _both_heard_and_begun(facts: Facts) -> None:
@@ -89,8 +89,8 @@ def _order_across_rallies(facts: Facts) -> None:
 @pytest.mark.parametrize(
     ("damage", "kind"),
     [
-        pytest.param(lambda f: f.stored.pop("m1"), "lost", id="not stored"),
-        pytest.param(lambda f: f.stored.update(m1=2), "doubled", id="stored twice"),
+        pytest.param(lambda f: f.stored.pop("s/m1"), "lost", id="not stored"),
+        pytest.param(lambda f: f.stored.update({"s/m1": 2}), "doubled", id="stored twice"),
         pytest.param(
             lambda f: setattr(f.posted[0], "accepted", 2), "doubled", id="called new twice"
         ),
@@ -138,7 +138,7 @@ def test_what_was_never_acknowledged_may_be_there_or_not() -> None:
     facts = good()
     facts.posted[5].acknowledged = None
     assert judge(facts).wrong == {}
-    del facts.stored["m2"]
+    del facts.stored["s/m2"]
     assert judge(facts).wrong == {}
 
 
