@@ -17,7 +17,9 @@ class PostgresEnrollments:
     async def end(self, request: EndRequest) -> EndAnswer:
         """End an enrollment under its customer's lock, unless there is news it has not heard.
 
-        Ending what has ended changes nothing.
+        Ending what has ended changes nothing. Whoever asks again having heard less than at the
+        end still gets the news first: the answers of a workflow task that was lost with its
+        worker are forgotten, what it did is not, and the relay brings an ended one nothing.
 
         Raises:
             LookupError: there is no such enrollment.
@@ -29,13 +31,14 @@ class PostgresEnrollments:
             )
             if row is None:
                 raise LookupError(f"no enrollment {request.enrollment_id}")
-            if row["state"] == "live" and row["last_number"] > request.heard:
-                news = await connection.fetchval(
+            if row["last_number"] > request.heard and (
+                news := await connection.fetchval(
                     "select envelopes($1, $2, $3)",
                     request.enrollment_id,
                     request.heard,
                     NEWS_AT_ONCE,
                 )
+            ):
                 return EndAnswer(ended=False, news=[Envelope(**item) for item in news])
             if row["state"] == "live":
                 await _close(connection, request.enrollment_id, request.outcome)

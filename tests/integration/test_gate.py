@@ -167,6 +167,24 @@ async def test_14_an_enrollment_ends_only_when_it_has_heard_everything(world: Wo
     assert (await world.enrollments.end(heard)).ended  # twice changes nothing
 
 
+async def test_14_what_was_heard_while_ending_is_brought_again_to_whoever_has_forgotten_it(
+    world: World,
+) -> None:
+    # A worker dies between the end and the completion of its workflow task.
+    await world.acknowledge(BOUGHT)
+    end = EndRequest(
+        enrollment_id=world.enrollment_id,
+        customer_id=world.customer_id,
+        heard=2,
+        outcome=Outcome.completed(),
+    )
+    assert (await world.enrollments.end(end)).ended
+    again = await world.enrollments.end(end.model_copy(update={"heard": 1}))
+    assert not again.ended
+    assert [event.number for event in again.news] == [2]
+    assert (await world.enrollments.end(end)).ended
+
+
 async def test_after_the_end_nothing_is_sent_and_what_was_parked_says_why(world: World) -> None:
     await world.acknowledge(TicketOpened(ticket_id="t1"))
     await world.gate.decide(ask(world, heard=2), by_push())
