@@ -491,6 +491,17 @@ async def test_without_a_database_nothing_is_acknowledged(database_url: str) -> 
         await acceptor.accept((event(),))
 
 
+async def test_a_connection_cut_in_the_middle_of_a_call_is_not_the_events_fault() -> None:
+    class Cut:
+        """What asyncpg makes of a backend that is killed between preparing and executing."""
+
+        async def fetchrow(self, *_: object) -> None:
+            raise asyncpg.InternalClientError("cannot switch to state 12")
+
+    with pytest.raises(Unavailable):
+        await Acceptor(Cut(), lambda: None).accept((event(),))
+
+
 # Holds.
 
 
