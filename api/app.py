@@ -5,7 +5,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import calls, customers, health, problems, quarantine, timeline, tracking
+from api import (
+    calls,
+    customers,
+    events,
+    health,
+    problems,
+    quarantine,
+    timeline,
+    tracking,
+    webhooks,
+)
 from api.cors import TrackingCors
 from api.state import Parts
 from infra.settings import Settings
@@ -31,7 +41,7 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
     app.add_middleware(TrackingCors, paths=tracking.PATHS)
     # The hot routes first and directly: those of an included router are looked up twice.
     app.router.routes[:0] = tracking.router.routes
-    for module in (customers, timeline, quarantine, health):
+    for module in (events, webhooks, customers, timeline, quarantine, health):
         app.include_router(module.router)
 
     def openapi() -> dict[str, Any]:

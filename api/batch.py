@@ -1,12 +1,14 @@
-"""Reading a batch of Segment's, each of its items on its own."""
+"""Reading several items at once, each on its own, so that a bad one costs only itself."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from api.body import Doubts, check_event, decode
 from api.intake import Rejection
-from api.salvage import salvage_batch
+from api.salvage import salvage_array, salvage_batch
 from api.segment import Post, SegmentReader
 from domain.errors import Refused
 from infra.database.accept import Incoming
@@ -22,7 +24,7 @@ async def take_apart(body: bytes) -> Taken:
     """A batch's fields and its items.
 
     Raises:
-        Refused: it is not a batch, or too long a one.
+        Refused: it is no batch, or has too many items.
     """
     fields: Mapping[str, Any]
     items: Any
@@ -43,38 +45,71 @@ async def take_apart(body: bytes) -> Taken:
     return fields, items
 
 
+async def take_array_apart(body: bytes) -> Sequence[Any]:
+    """An array's items; raw text each where the array as a whole is not JSON.
+
+    Raises:
+        Refused: it is no array, or has too many items.
+    """
+    items: Any
+    try:
+        items = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        items = await asyncio.to_thread(salvage_array, body)
+        if items is None:
+            raise Refused(f"the body is not JSON: {error}") from None
+    if not isinstance(items, list):
+        raise Refused("the body must be an array of events")
+    if len(items) > _MOST_ITEMS:
+        raise Refused(f"more than {_MOST_ITEMS} events in one batch", status=413)
+    return items
+
+
 def read_items(
     reader: SegmentReader, items: Sequence[Any], doubts: Doubts, post: Post, body: bytes
 ) -> list[Incoming | Rejection]:
-    """Read a batch's items, each on its own.
+    """Read the items of a batch of Segment's; arguments as `read_each`."""
+
+    def split() -> Sequence[bytes]:
+        salvaged = salvage_batch(body)
+        return salvaged[1] if salvaged is not None else ()
+
+    return read_each(items, doubts, lambda item: reader.read(None, item, post), split, message_id)
+
+
+def read_each(
+    items: Sequence[Any],
+    doubts: Doubts,
+    read: Callable[[Any], Incoming],
+    split: Callable[[], Sequence[bytes]],
+    named: Callable[[Any], str | None],
+) -> list[Incoming | Rejection]:
+    """Read items, each on its own.
 
     Args:
-        reader: reads one.
-        items: decoded; as raw text where the batch did not decode as a whole.
+        items: decoded; as raw text where the body did not decode as a whole.
         doubts: what the body leaves possible.
-        post: the circumstances.
-        body: the batch as it came.
+        read: reads one.
+        split: the raw text of every item, asked for only where one is rejected.
+        named: the source's own id of an item.
     """
-    read: list[Incoming | Rejection] = []
+    done: list[Incoming | Rejection] = []
     raw: Sequence[bytes] | None = None
     for index, item in enumerate(items):
-        call = item
+        decoded = item
         try:
             if isinstance(item, bytes):
-                doubts = Doubts.of(item)
-                call = decode(item, "event")
-            check_event(call, doubts)
-            read.append(reader.read(None, call, post))
+                decoded = decode(item, "event")
+            check_event(decoded, Doubts.of(item) if isinstance(item, bytes) else doubts)
+            done.append(read(decoded))
         except Refused as error:
-            if raw is None:
-                salvaged = salvage_batch(body)
-                raw = salvaged[1] if salvaged is not None else ()
+            raw = split() if raw is None else raw
             text = raw[index].strip() if index < len(raw) else b""
-            read.append(Rejection(error, text, message_id(call)))
-    return read
+            done.append(Rejection(error, text, named(decoded)))
+    return done
 
 
 def message_id(call: Any) -> str | None:
-    """The source's own id of a call, where it can be read."""
+    """The source's own id of a call of Segment's, where it can be read."""
     found = call.get("messageId") if isinstance(call, Mapping) else None
     return found if isinstance(found, str) else None

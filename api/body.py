@@ -116,6 +116,16 @@ def check_event(event: Any, doubts: Doubts, what: str = "event") -> None:
         raise Refused(f"the {what} has a NUL character (U+0000), which cannot be stored")
 
 
+def check_depth(value: Any, what: str) -> None:
+    """Check how deep something decoded is nested.
+
+    Raises:
+        Refused: deeper than `DEEPEST`.
+    """
+    if isinstance(value, dict | list) and _depth(value) > DEEPEST:
+        raise _too_deep(what)
+
+
 def _too_deep(what: str) -> Refused:
     return Refused(f"the {what} is nested more than {DEEPEST} deep")
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
 import asyncpg
@@ -12,9 +12,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.cloudevents import CloudEventReader
+from api.hooks import Hook, HookReader, load_hooks
 from api.intake import Intake
 from api.metrics import Metrics
-from api.replay import Replayer, segment_again
+from api.replay import Replayer, cloudevents_again, segment_again, webhook_again
 from api.segment import SegmentReader
 from api.state import Parts
 from audiences.catalog import discover as discover_audiences
@@ -50,6 +52,7 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
     """
     catalog = catalog or Catalog(discover(), settings.journey_parameters)
     audiences = discover_audiences()
+    hooks = load_hooks(settings.hooks_dir, settings.hook_secrets)
     database_url = settings.required_database_url()
     async with contextlib.AsyncExitStack() as opened:
         pool = await wait_for_pool(database_url)
@@ -67,14 +70,25 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         quarantine = open_quarantine(pool, settings)
         opened.push_async_callback(_cancel, asyncio.create_task(quarantine.run()))
         reader, metrics = SegmentReader(catalog, audiences), Metrics(pool)
+        cloudevents = CloudEventReader(reader, settings.cloudevents_prefixes)
+        hook_reader = HookReader(reader, pool)
+        doors = {
+            "segment": segment_again(reader),
+            "cloudevents": cloudevents_again(cloudevents),
+            "webhook": webhook_again(hooks, hook_reader),
+        }
         parts = Parts(
             pool=pool,
             keys=Keys(pool),
             reader=reader,
+            cloudevents=cloudevents,
+            hooks=hooks,
+            hook_sources=await _sources(pool, hooks),
+            hook_reader=hook_reader,
             acceptor=acceptor,
             intake=Intake(acceptor, quarantine, metrics),
             quarantine=quarantine,
-            replayer=Replayer({"segment": segment_again(reader)}, acceptor, quarantine),
+            replayer=Replayer(doors, acceptor, quarantine),
             reading=reading,
             customers=PostgresCustomers(pool, audiences),
             metrics=metrics,
@@ -130,6 +144,18 @@ async def serve_app(app: FastAPI, listener: socket.socket, *, relay: bool) -> No
         if relay:
             halves.create_task(run_relay(app.state.relay))
         halves.create_task(run_server(config, listener))
+
+
+async def _sources(pool: Pool, hooks: Mapping[str, Hook]) -> dict[str, int]:
+    """The sources of hooks' events, by hook; made where they are not there."""
+    return {
+        name: await pool.fetchval(
+            "insert into source (name) values ($1)"
+            " on conflict (name) do update set name = excluded.name returning id",
+            hook.source,
+        )
+        for name, hook in hooks.items()
+    }
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -198,9 +198,8 @@ async def edit(request: Request, parts: PartsOf, item_id: ItemId) -> EditedOut:
     if kept.replayed_at is not None or not await parts.quarantine.edit(item_id, body):
         raise HTTPException(409, "it was replayed already")
     kept = await _kept(parts, item_id)
-    wrong = next(
-        (i.error for i in await parts.replayer.read(kept) if isinstance(i, Rejection)), None
-    )
+    read = await parts.replayer.read(kept)
+    wrong = next((item.error for item in read if isinstance(item, Rejection)), None)
     return EditedOut(
         **_whole(kept),
         still_wrong=None if wrong is None else StillWrong(reason=wrong.reason, field=wrong.field),

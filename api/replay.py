@@ -7,13 +7,17 @@ from typing import Any
 
 from api.batch import read_items, take_apart
 from api.body import Doubts, check_event, decode
+from api.cloudevents import CloudEventReader, read_batch
+from api.hooks import Delivery, Hook, HookReader
 from api.intake import Rejection, receipts
-from api.segment import SegmentReader, read_post
+from api.segment import Post, SegmentReader, read_post
 from domain.errors import Refused
 from infra.database.accept import Acceptor, Incoming
 from infra.database.quarantine import Kept, Quarantine
 
-ReadAgain = Callable[[Kept], Awaitable[list[Incoming | Rejection]]]
+Read = list[Incoming | Rejection]
+
+ReadAgain = Callable[[Kept], Awaitable[Read]]
 """Reads an item as its door did.
 
 Raises:
@@ -45,7 +49,7 @@ class Replayer:
         self._acceptor = acceptor
         self._quarantine = quarantine
 
-    async def read(self, kept: Kept) -> list[Incoming | Rejection]:
+    async def read(self, kept: Kept) -> Read:
         """Read an item again, changing nothing."""
         try:
             if kept.truncated:
@@ -82,7 +86,7 @@ class Replayer:
 def segment_again(reader: SegmentReader) -> ReadAgain:
     """How `/v1/…` reads an item again."""
 
-    async def again(kept: Kept) -> list[Incoming | Rejection]:
+    async def again(kept: Kept) -> Read:
         kind = kept.door.partition(":")[2] or None  # an item of a batch says itself what it is
         if kind == "batch":
             fields, items = await take_apart(kept.body)
@@ -95,6 +99,33 @@ def segment_again(reader: SegmentReader) -> ReadAgain:
             item["messageId"] = stable_id(kept)
         post, _ = read_post(kept.source_id, kept.received_at, _fields(kept), Doubts.of(b""))
         return [reader.read(kind, item, post)]
+
+    return again
+
+
+def webhook_again(hooks: Mapping[str, Hook], reader: HookReader) -> ReadAgain:
+    """How `/webhooks/…` reads a payload again, by the file as it is now."""
+
+    async def again(kept: Kept) -> Read:
+        hook = hooks.get(kept.door.partition(":")[2])
+        if hook is None:
+            raise Refused(f"there is no hook any more that reads what came by {kept.door!r}")
+        delivery = Delivery(kept.envelope.get("headers", {}), kept.body)
+        return await reader.read(hook, delivery, Post(kept.source_id, kept.received_at))
+
+    return again
+
+
+def cloudevents_again(reader: CloudEventReader) -> ReadAgain:
+    """How `/events` reads an item again."""
+
+    async def again(kept: Kept) -> Read:
+        post = Post(kept.source_id, kept.received_at)
+        if kept.door.endswith(":batch"):
+            return await read_batch(reader, kept.body, post)
+        event = decode(kept.body, "event")
+        check_event(event, Doubts.of(kept.body))
+        return [reader.read(event, post)]
 
     return again
 

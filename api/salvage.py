@@ -37,6 +37,11 @@ def salvage_batch(body: bytes) -> tuple[dict[str, object], list[bytes]] | None:
     return None if items is None else (rest, items)
 
 
+def salvage_array(body: bytes) -> list[bytes] | None:
+    """As `salvage_batch`, of an array: the raw text of each item, or None where it is none."""
+    return _only(body, b"[", b"]")
+
+
 def _only(text: bytes, opening: bytes, closing: bytes) -> list[bytes] | None:
     """The members of the one object or array that the text is, as raw text, else None."""
     text = text.strip()

@@ -1,9 +1,12 @@
 """The API's parts, put together in `api.process` and handed to the routes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from api.cloudevents import CloudEventReader
+from api.hooks import Hook, HookReader
 from api.intake import Intake
 from api.metrics import Metrics
 from api.replay import Replayer
@@ -23,6 +26,10 @@ class Parts:
     pool: Pool
     keys: Keys
     reader: SegmentReader
+    cloudevents: CloudEventReader
+    hooks: Mapping[str, Hook]
+    hook_sources: Mapping[str, int]
+    hook_reader: HookReader
     acceptor: Acceptor
     intake: Intake
     quarantine: Quarantine

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from cli import audiences, health, keys
+from cli import audiences, health, hooks, keys, quarantine
 from domain.errors import AudienceError, ConfigurationError, JourneyError, SojournError
 from infra.settings import Settings, load_settings
 
@@ -207,6 +207,8 @@ def version() -> None:
 
 app.add_typer(keys.app, name="keys")
 app.add_typer(audiences.app, name="audiences")
+app.add_typer(hooks.app, name="hooks")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("health")(health.health)
 
 

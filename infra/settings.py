@@ -58,6 +58,17 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Endpoints of our own people by name, JSON: {"care": "https://…"}.',
     )
+    cloudevents_prefixes: list[str] = Field(
+        default_factory=list,
+        description='What to take off the front of a CloudEvent\'s type, JSON: ["com.example."].',
+    )
+    hooks_dir: Path | None = Field(
+        None, description="The folder with a file for each tool that posts webhooks to us."
+    )
+    hook_secrets: dict[str, list[SecretStr]] = Field(
+        default_factory=dict,
+        description='Their secrets, JSON: {"helpdesk": ["new", "old"]}. Each one holds.',
+    )
     quarantine_days: int = Field(
         30, ge=1, le=3_650, description="How many days rejected events are kept in quarantine."
     )

@@ -190,7 +190,10 @@ class AddressRow(SQLModel, table=True):
     """Where a customer can be reached. The newest live address of a channel is used."""
 
     __tablename__ = "address"
-    __table_args__ = (Index(None, "channel", "value"),)
+    __table_args__ = (
+        Index(None, "channel", "value"),
+        Index("ix_address_email", text("lower(value)"), postgresql_where=text("channel = 'email'")),
+    )
 
     customer_id: str = _reference("customer.id", key=True)
     channel: str = _text(key=True)

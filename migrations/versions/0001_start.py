@@ -191,6 +191,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", "channel", "value", name=op.f("pk_address")),
     )
     op.create_index(op.f("ix_address_channel_value"), "address", ["channel", "value"], unique=False)
+    op.create_index(
+        "ix_address_email",
+        "address",
+        [sa.text("lower(value)")],
+        unique=False,
+        postgresql_where=sa.text("channel = 'email'"),
+    )
     op.create_table(
         "api_key",
         sa.Column("digest", sa.LargeBinary(), nullable=False),

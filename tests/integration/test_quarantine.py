@@ -1,5 +1,7 @@
 """What is rejected is kept, can be put right, and counts once when it is replayed."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +13,7 @@ from infra.database.keys import create_key
 from infra.database.pool import Pool
 from infra.database.quarantine import Quarantine, Rejected
 from tests.api import Api, door_to, running_api
+from tests.unit.test_cli import ROOT, clean_environment
 
 CART = {"total": 5}
 TIME = "2026-01-02T03:04:05+00:00"
@@ -329,3 +332,37 @@ async def test_a_body_of_any_length_is_kept_up_to_a_bound(api: Api, pool: Pool) 
 async def test_the_quarantine_is_a_metric(api: Api) -> None:
     await api.post("/v1/track", b"not json")
     assert "sojourn_quarantine_items 1.0" in (await api.get("/metrics")).text
+
+
+async def test_the_command_line_shows_and_replays_what_waits(api: Api, database_url: str) -> None:
+    async def run(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", "quarantine", *words),
+            cwd=ROOT,
+            env=clean_environment() | {"SOJOURN_DATABASE_URL": database_url},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(stdin), 60)
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    await api.track("cart_abandoned", CART, messageId="m1")
+    item = await the_item(api)
+    name = str(item["id"])
+    code, shown, _ = await run("list")
+    assert code == 0
+    assert shown.startswith(f"{name}  ")
+    assert "properties.cart_id" in shown
+    assert (await run("show", name))[1] == item["body"]
+    assert (await run("replay"))[0] == 1
+    right = {"userId": "u1", "event": "cart_abandoned", "properties": {"cart_id": "c"}}
+    body = orjson.dumps({**right, "messageId": "m1"})
+    code, shown, _ = await run("replay", name, "--body", "-", stdin=body)
+    assert (code, shown) == (0, f"{name}  accepted  m1\n")
+    assert [e["key"] for e in await api.about("enrollments")] == ["c"]
+    assert (await run("delete", name))[0] == 0
+    code, _, error = await run("show", name)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "no item" in error
