@@ -71,6 +71,7 @@ async def test_fifty_writers_at_once_add_up_and_enter_a_segment_once(store: Shop
 async def test_two_writers_who_share_no_row_still_see_each_other(database_url: str) -> None:
     users = [f"u{n}" for n in range(40)]
     async with shop(database_url, [orders_30d, frequent]) as store:
+        await store.accept(*(store.identify(user) for user in users))
         # Each of a day of its own: neither alone makes anybody frequent.
         await asyncio.gather(
             store.acceptors[0].accept([store.purchase(user=user, ago=DAY) for user in users]),
