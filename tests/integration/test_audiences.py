@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,8 +12,10 @@ import pytest
 from api.segment import Post
 from domain.audiences import Segment
 from domain.errors import Refused
+from infra.database.accept import Incoming
+from infra.database.audiences import AudienceKeeper
 from infra.database.customers import PostgresCustomers
-from infra.database.pool import open_pool
+from infra.database.pool import Connection, open_pool
 from tests.audiences import (
     DAY,
     EVERYTHING,
@@ -68,16 +70,23 @@ async def test_fifty_writers_at_once_add_up_and_enter_a_segment_once(store: Shop
     assert await store.pool.fetchval("select count(*) from enrollment") == 3
 
 
+class Slow(AudienceKeeper):
+    """Commits some time after it has looked."""
+
+    async def add(self, connection: Connection, accepted: Sequence[Incoming]) -> bool:
+        routed = await super().add(connection, accepted)
+        await asyncio.sleep(0.3)
+        return routed
+
+
 async def test_two_writers_who_share_no_row_still_see_each_other(database_url: str) -> None:
-    users = [f"u{n}" for n in range(40)]
     async with shop(database_url, [orders_30d, frequent]) as store:
-        await store.accept(*(store.identify(user) for user in users))
+        await store.accept(store.identify())
+        for acceptor in store.acceptors:
+            acceptor._keeper = Slow(store.audiences, lambda _: ())
         # Each of a day of its own: neither alone makes anybody frequent.
-        await asyncio.gather(
-            store.acceptors[0].accept([store.purchase(user=user, ago=DAY) for user in users]),
-            store.acceptors[1].accept([store.purchase(user=user, ago=9 * DAY) for user in users]),
-        )
-        assert [await store.moves(user) for user in users] == [["+frequent"]] * 40
+        await store.accept_each(store.purchase(ago=DAY), store.purchase(ago=9 * DAY))
+        assert await store.moves() == ["+frequent"]
 
 
 async def test_a_late_event_falls_into_its_own_time(store: Shop) -> None:
