@@ -3,10 +3,15 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 from temporalio.testing import WorkflowEnvironment
 
 from infra.database.pool import Pool, close_pool, open_pool
 from tests.parts import Postgres, running_postgres, running_temporal, time_skipping_temporal
+
+# No test is timed, and a run that fails does so again.
+settings.register_profile("sojourn", deadline=None, derandomize=True)
+settings.load_profile("sojourn")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Journeys in skipped time."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -9,12 +10,15 @@ from infra.templates import JinjaRenderer
 from journeys.catalog import discover
 from tests.plays import Stage, staged
 from tests.unit import specimens
+from tests.unit.audience_specimens import ComeBack
+from workflows import Journey
 
 
 @pytest.fixture(scope="session")
 async def _stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
     """One worker for all journeys, the shipped ones and those of these tests."""
-    async with staged(skipping, [*discover(), *specimens.ALL], JinjaRenderer()) as opened:
+    journeys: list[type[Journey[Any, Any]]] = [*discover(), *specimens.ALL, ComeBack]
+    async with staged(skipping, journeys, JinjaRenderer()) as opened:
         yield opened
 
 

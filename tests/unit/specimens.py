@@ -238,6 +238,22 @@ class RaisesInScope(Journey[CartAbandoned], listens=[PurchaseMade]):
         return Outcome.completed()
 
 
+@workflow.defn
+class Tidy(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """A journey that wants to say goodbye."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Wait in a scope, and try to wait again on the way out."""
+        try:
+            async with self.until(PurchaseMade):
+                await self.sleep(timedelta(days=30))
+        finally:
+            self.note("tidying up")
+            await self.sleep(timedelta(days=30))
+        return Outcome.completed(cart.cart_id)
+
+
 ALL = (
     TwoWaits,
     Nested,
@@ -256,4 +272,5 @@ ALL = (
     HeldThenNot,
     RaisesInScope,
     OwnWaitInScope,
+    Tidy,
 )

@@ -3,10 +3,9 @@
 from decimal import Decimal
 
 import pytest
-from temporalio.testing import WorkflowEnvironment
 
 from domain.events import SegmentEntered, SegmentLeft
-from tests.plays import staged
+from tests.plays import Stage
 from tests.unit.audience_specimens import ComeBack
 from workflows import Outcome
 
@@ -21,19 +20,17 @@ LAPSING = SegmentEntered(segment="lapsing", evidence={"days_since_order": 61})
     ],
 )
 async def test_a_journey_branches_on_what_is_so_at_that_moment(
-    skipping: WorkflowEnvironment, segments: tuple[str, ...], computed: dict[str, float], said: str
+    stage: Stage, segments: tuple[str, ...], computed: dict[str, float], said: str
 ) -> None:
-    async with staged(skipping, [ComeBack]) as stage:
-        play = await stage.play(ComeBack, LAPSING, segments=segments, computed=computed)
-        assert await play.ends() == Outcome.completed(said)
+    play = await stage.play(ComeBack, LAPSING, segments=segments, computed=computed)
+    assert await play.ends() == Outcome.completed(said)
 
 
-async def test_a_journey_is_left_when_its_segment_is(skipping: WorkflowEnvironment) -> None:
-    async with staged(skipping, [ComeBack]) as stage:
-        play = await stage.play(ComeBack, LAPSING)
-        await play.happens(SegmentLeft(segment="high_value"))
-        await play.happens(SegmentLeft(segment="lapsing"))
-        assert await play.ends() == Outcome.converted("came back after 61")
+async def test_a_journey_is_left_when_its_segment_is(stage: Stage) -> None:
+    play = await stage.play(ComeBack, LAPSING)
+    await play.happens(SegmentLeft(segment="high_value"))
+    await play.happens(SegmentLeft(segment="lapsing"))
+    assert await play.ends() == Outcome.converted("came back after 61")
 
 
 def test_only_the_segment_that_is_meant_starts_it() -> None:

@@ -263,7 +263,10 @@ def _segment(**condition: Any) -> Callable[[], object]:
     ("declare", "says"),
     [
         (lambda: Count(SegmentEntered, name="a"), "SegmentEntered is what segments cause"),
-        (lambda: Sum(PurchaseMade, "totals", name="a"), "has no property 'totals': it has order_"),
+        (
+            lambda: Sum(PurchaseMade, "totals", name="a"),
+            "has no property 'totals': it has",
+        ),
         (lambda: Sum(PurchaseMade, "currency", name="a"), "currency is not a number"),
         (lambda: Count(PurchaseMade, within=-DAY, name="a"), "between a minute and ten years"),
         (lambda: Count(PurchaseMade, within=1.01 * DAY, name="a"), "not made of whole spans"),

@@ -1,45 +1,20 @@
 """A journey whose customer turns out to be another, in skipped time."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.testing import WorkflowEnvironment
 
 from domain.events import CUSTOMER_MERGED, CartAbandoned, Envelope, Event, PurchaseMade
 from domain.outcomes import OutcomeKind
 from journeys.abandoned_cart import AbandonedCart
-from tests.plays import Play, Stage, staged
-from workflows import Journey, Outcome
+from tests.plays import Play, Stage
+from tests.unit.specimens import Tidy
 from workflows.attributes import CUSTOMER, STATE
 
 CART = CartAbandoned(cart_id="c1")
 BOUGHT = PurchaseMade(order_id="o1", cart_id="c1")
-
-
-@workflow.defn
-class Tidy(Journey[CartAbandoned], listens=[PurchaseMade]):
-    """A journey that wants to say goodbye."""
-
-    @workflow.run
-    async def run(self, cart: CartAbandoned) -> Outcome:
-        """Wait in a scope, and try to wait again on the way out."""
-        try:
-            async with self.until(PurchaseMade):
-                await self.sleep(timedelta(days=30))
-        finally:
-            self.note("tidying up")
-            await self.sleep(timedelta(days=30))
-        return Outcome.completed(cart.cart_id)
-
-
-@pytest.fixture(scope="module")
-async def stage(skipping: WorkflowEnvironment) -> AsyncIterator[Stage]:
-    async with staged(skipping, [AbandonedCart, Tidy]) as made:
-        yield made
 
 
 def _merge(play: Play, into: str, *, over: bool = False) -> Envelope:
