@@ -231,6 +231,7 @@ def _events(asked: _Asked) -> Iterator[Select[Any]]:
             col(row.message_id),
             col(row.occurred_at),
             col(row.properties),
+            col(row.context),
             _of_source(row.source_id).label("source"),
         ),
         *conditions,
@@ -238,7 +239,7 @@ def _events(asked: _Asked) -> Iterator[Select[Any]]:
 
 
 def _event(row: dict[str, Any]) -> TimelineItem:
-    names = ("type", "source", "message_id", "occurred_at", "properties")
+    names = ("type", "source", "message_id", "occurred_at", "properties", "context")
     return TimelineItem(row["at"], "event", row["id"], row["name"], {n: row[n] for n in names})
 
 
