@@ -1,6 +1,7 @@
 """One server for all clients, on a socket, and the packages of those that run in Node."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
@@ -48,11 +49,18 @@ def node_packages() -> Path:
     locked = b"".join((_HERE / name).read_bytes() for name in ("package.json", "package-lock.json"))
     name = f"sojourn-clients-{os.getuid()}-{hashlib.sha256(locked).hexdigest()[:12]}"
     directory = Path(tempfile.gettempdir()) / name
-    if not (directory / "installed").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(mode=0o700)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(_HERE / file, directory)
-        subprocess.run(_INSTALL, cwd=directory, check=True, capture_output=True, timeout=300)
-        (directory / "installed").touch()
+    if not directory.exists():
+        # Made aside and put in place whole: neither a broken run nor another one is in the way.
+        with tempfile.TemporaryDirectory(prefix=name) as aside:
+            whole = Path(aside) / "whole"
+            whole.mkdir()
+            for file in ("package.json", "package-lock.json"):
+                shutil.copy(_HERE / file, whole)
+            done = subprocess.run(
+                _INSTALL, cwd=whole, check=False, capture_output=True, text=True, timeout=300
+            )
+            if done.returncode != 0:
+                pytest.fail(f"npm could not install the stock libraries:\n{done.stderr}")
+            with contextlib.suppress(OSError):  # another run was faster
+                whole.rename(directory)
     return directory
