@@ -5,6 +5,7 @@ that the cost of a commit is paid once for all of them.
 """
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ select accepted, routed from accept($1, $2, $3, $4, $5, $6, $7, $8,
     $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::jsonb[])
 """
 _MOST = 2_000
-_TRIES = 5
+_TRIES = 10
+_PAUSE = 0.1
 
 # The disk is full, an operator stops it, a failover has made it read-only: not the event's fault.
 _TRY_LATER = (
@@ -193,6 +195,8 @@ class Acceptor:
                 # Two groups held what the other wanted; the database chose this one to yield.
                 if not remaining:
                     raise
+                # Not both again at the same moment.
+                await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - no secret
             except _TRY_LATER as error:
                 raise Unavailable("PostgreSQL does not answer") from error
         new = [False] * len(items)

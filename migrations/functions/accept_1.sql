@@ -261,7 +261,8 @@ begin
                 (select customer_id from identity where kind = 'user_id' and value = u.user_id)
                     as by_user,
                 (select customer_id from identity
-                    where kind = 'anonymous_id' and value = u.anonymous_id) as by_device) i;
+                    where kind = 'anonymous_id' and value = u.anonymous_id) as by_device
+                offset 0) i;  -- once an event, however often it is asked for here
         if v_unknown is not true then
             -- Only where somebody may hear it is the order of acknowledgement worth a lock.
             v_lock := array(

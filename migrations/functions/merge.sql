@@ -351,7 +351,8 @@ language sql stable as $$
             (select customer_id from identity where kind = 'user_id' and value = u.previous_id)
                 as by_previous,
             (select customer_id from identity
-                where kind = 'anonymous_id' and value = u.previous_id) as by_previous_device) i
+                where kind = 'anonymous_id' and value = u.previous_id) as by_previous_device
+            offset 0) i
     where u.previous_id is not null
         or (i.by_device <> i.by_user and not is_named(i.by_device))
     order by u.o
@@ -403,20 +404,26 @@ begin
     v_merging := array(
         select distinct unnest(w.ids)
         from merge_wishes(p_user, p_anonymous, p_type, p_effects) w);
-    for r in
-        select l.id, l.id = any (v_merging) as merging
-        from (select unnest(p_lock) as id union select unnest(v_merging)) l order by l.id
-    loop
-        if r.merging then  -- also waits for those who are adding an identity
-            select merged_into into v_into from customer where id = r.id for update;
-        else
-            select merged_into into v_into from customer where id = r.id for no key update;
-        end if;
-        again := again or v_into is not null;
-    end loop;
-    if again then
+    begin
+        for r in
+            select l.id, l.id = any (v_merging) as merging
+            from (select unnest(p_lock) as id union select unnest(v_merging)) l order by l.id
+        loop
+            if r.merging then  -- also waits for those who are adding an identity
+                select merged_into into v_into from customer where id = r.id for update;
+            else
+                select merged_into into v_into from customer where id = r.id for no key update;
+            end if;
+            if v_into is not null then
+                raise exception using errcode = 'SJ001';
+            end if;
+        end loop;
+    exception when sqlstate 'SJ001' then
+        -- Merged while we waited. The block's locks are gone with it: to keep them while
+        -- others are taken would be out of order, and a deadlock with the next merge.
+        again := true;
         return;
-    end if;
+    end;
     for r in
         select w.*, p_source[w.o] as source, p_message[w.o] as message
         from merge_wishes(p_user, p_anonymous, p_type, p_effects) w order by w.o

@@ -1,9 +1,9 @@
 -- The history of traits.
 
--- Keep what an identify call changes: of each trait the last 50 changes. One row a statement,
--- and scalar subqueries: as in `accept`, a plan may be as old as when the tables were empty.
+-- Keep what an identify call changes: of each trait the last 50 changes. A plan may be as old as
+-- when the tables were empty: it must use the indexes all the same.
 create function note_traits(p_customer text, p_traits jsonb, p_source bigint, p_message text)
-returns void language plpgsql as $$
+returns void language plpgsql set enable_seqscan = off as $$
 declare
     r record;
 begin
