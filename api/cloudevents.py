@@ -102,7 +102,7 @@ def message_id(source: str, event_id: str) -> str:
     Raises:
         Refused: the source has one.
     """
-    if any(letter.isspace() for letter in source):
+    if " " in source:
         raise Refused("source must be a URI reference, which has no spaces", field="source")
     both = f"{source} {event_id}"
     if len(both) <= LONGEST_NAME:
@@ -219,7 +219,9 @@ def _text(event: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise Refused(f"{name} must be a string", field=name)
-    return value.strip() or None
+    if not value.strip():
+        raise Refused(f"{name} must not be empty", field=name)
+    return value.strip()
 
 
 def _data(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -93,6 +94,17 @@ def unauthorized(error: Unauthorized) -> Response:
     return problem(error.status, error.detail, headers=headers)
 
 
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Every method of a path, as documented: a route knows only its own."""
+    paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
+    template = path if path in paths else next((t for t in paths if _fits(t, path)), None)
+    return sorted(method.upper() for method in paths[template]) if template is not None else []
+
+
+def _fits(template: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) is not None
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application as problem details."""
 
@@ -105,10 +117,12 @@ def install(app: FastAPI) -> None:
         return unauthorized(error)
 
     @app.exception_handler(HTTPException)
-    async def _(_: Request, error: HTTPException) -> Response:
-        return problem(
-            error.status_code, str(error.detail), headers=dict(error.headers or {}) or None
-        )
+    async def _(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            known = _methods(app, request.url.path)
+            headers["Allow"] = ", ".join(known) or headers.get("Allow", "")
+        return problem(error.status_code, str(error.detail), headers=headers or None)
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> Response:

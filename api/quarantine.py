@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, Field
+from starlette.convertors import Convertor, register_url_convertor
 
 from api.auth import may
 from api.body import read_body
@@ -18,6 +19,21 @@ from infra.database.quarantine import Kept
 
 _LARGEST_ID = 2**63 - 1
 _MOST_AT_ONCE = 500
+
+
+class _ItemConvertor(Convertor[int]):
+    """A path's item id, so that `/quarantine/replay` is none; short enough to be a number."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("quarantine_id", _ItemConvertor())
 
 router = APIRouter(
     prefix="/quarantine",
@@ -170,14 +186,16 @@ async def replay_all(
     return ReplayedAllOut(replayed=done, still_wrong=wrong, next=following)
 
 
-@router.get("/{item_id}", summary="One item", dependencies=_READ, responses=_NOT_FOUND)
+@router.get(
+    "/{item_id:quarantine_id}", summary="One item", dependencies=_READ, responses=_NOT_FOUND
+)
 async def one(parts: PartsOf, item_id: ItemId) -> WholeItemOut:
     """One rejected item with its body."""
     return WholeItemOut(**_whole(await _kept(parts, item_id)))
 
 
 @router.put(
-    "/{item_id}",
+    "/{item_id:quarantine_id}",
     summary="Put an item right",
     dependencies=_OPERATE,
     responses=_NOT_FOUND | _DONE_ALREADY | _BODY,
@@ -207,7 +225,10 @@ async def edit(request: Request, parts: PartsOf, item_id: ItemId) -> EditedOut:
 
 
 @router.post(
-    "/{item_id}/replay", summary="Replay an item", dependencies=_OPERATE, responses=_NOT_FOUND
+    "/{item_id:quarantine_id}/replay",
+    summary="Replay an item",
+    dependencies=_OPERATE,
+    responses=_NOT_FOUND,
 )
 async def replay(parts: PartsOf, item_id: ItemId) -> ReplayedOut:
     """Read and accept an item as if it came now; replaying twice is fine."""
@@ -218,7 +239,7 @@ async def replay(parts: PartsOf, item_id: ItemId) -> ReplayedOut:
 
 
 @router.delete(
-    "/{item_id}",
+    "/{item_id:quarantine_id}",
     summary="Forget an item",
     dependencies=_OPERATE,
     responses=_NOT_FOUND,

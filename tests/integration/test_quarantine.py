@@ -242,6 +242,19 @@ async def test_it_can_be_forgotten(api: Api) -> None:
     assert (await api.get("/quarantine/9223372036854775808")).status_code == 422
 
 
+async def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(api: Api) -> None:
+    for path, allowed in (
+        ("/quarantine/1", "DELETE, GET, PUT"),
+        ("/quarantine/replay", "POST"),
+        ("/events", "POST"),
+        ("/openapi.json", "GET, HEAD"),
+    ):
+        answer = await api.http.patch(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    for name in ("nobody", "9" * 5_000):
+        assert (await api.get(f"/quarantine/{name}")).status_code == 404
+
+
 async def test_what_was_replayed_is_not_changed_any_more(api: Api) -> None:
     await api.track("cart_abandoned", CART, messageId="m1")
     item = await the_item(api)

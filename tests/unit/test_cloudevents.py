@@ -68,9 +68,8 @@ def test_a_long_source_and_id_keep_apart_what_is_different() -> None:
     assert first == message_id("/" + long, "1")
 
 
-@pytest.mark.parametrize("source", ["a b", "a\tb", "a\u00a0b", "a\nb"])
-def test_a_source_with_spaces_is_none(source: str) -> None:
-    assert refused(source=source).field == "source"
+def test_a_source_with_spaces_is_none() -> None:
+    assert refused(source="a b").field == "source"
 
 
 def test_extensions_and_what_else_was_said_stay_in_the_context() -> None:
@@ -132,6 +131,8 @@ def test_an_event_without_data_has_no_properties() -> None:
         ({"type": "x" * 256}, "type", 400),
         ({"subject": None}, "subject", 400),
         ({"subject": []}, "subject", 400),
+        ({"subject": " ", "anonymousid": "d"}, "subject", 400),
+        ({"datacontenttype": ""}, "datacontenttype", 400),
         ({"subject": "x" * 256}, "subject", 400),
         ({"time": "soon"}, "time", 400),
         ({"time": 5}, "time", 400),
