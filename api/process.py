@@ -55,7 +55,7 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
     hooks = load_hooks(settings.hooks_dir, settings.hook_secrets)
     database_url = settings.required_database_url()
     async with contextlib.AsyncExitStack() as opened:
-        pool = await wait_for_pool(database_url)
+        pool = await wait_for_pool(database_url, "api")
         opened.push_async_callback(close_pool, pool)
         await _announce_heard_names(pool, catalog)
         if waiting := await register(pool, audiences):

@@ -29,7 +29,7 @@ _SESSIONS = """
 select count(*) from pg_stat_activity
 where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
     and client_addr is not distinct from inet_client_addr()
-    and query_start > clock_timestamp() - $1::interval
+    and query_start > clock_timestamp() - $1::interval and application_name = $2
 """
 
 
@@ -80,13 +80,15 @@ async def _api(settings: Settings) -> str:
 
 
 async def _relay(settings: Settings) -> str:
-    """Ask PostgreSQL whether, besides this question, somebody here asked it something lately."""
+    """Ask PostgreSQL whether a relay here asked it something lately."""
     import asyncpg  # noqa: PLC0415
+
+    from infra.database.pool import session_name  # noqa: PLC0415
 
     try:
         connection = await asyncpg.connect(settings.required_database_url(), timeout=_PATIENCE)
         try:
-            sessions = await connection.fetchval(_SESSIONS, _SILENT)
+            sessions = await connection.fetchval(_SESSIONS, _SILENT, session_name("relay"))
         finally:
             await connection.close()
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -1,16 +1,14 @@
 """The `sojourn` command."""
 
-import asyncio
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from importlib import metadata
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from cli import audiences, health, hooks, keys, quarantine
+from cli.signals import until_signalled
 from domain.errors import AudienceError, ConfigurationError, JourneyError, SojournError
 from infra.settings import Settings, load_settings
 
@@ -50,37 +48,9 @@ def _run(process: str, serve: Callable[[], Serve]) -> None:
         from infra import logs  # noqa: PLC0415 -- `sojourn --help` should not wait for it
 
         logs.configure(settings, process)
-        _until_signalled(serve()(settings))
+        until_signalled(serve()(settings))
     except (AudienceError, ConfigurationError, JourneyError) as error:
         refuse(error)
-
-
-def _until_signalled(work: Coroutine[Any, Any, object]) -> None:
-    """Run `work` on uvloop; the first SIGTERM or SIGINT cancels it, the next one kills."""
-    import uvloop  # noqa: PLC0415 -- as above
-
-    async def cancellable() -> None:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work)
-        asked = False
-
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            nonlocal asked
-            asked = True
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            loop.call_soon_threadsafe(task.cancel)
-
-        # Not loop.add_signal_handler: a uvicorn inside would replace half of it.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
-        try:
-            await task
-        except asyncio.CancelledError:
-            if not asked:
-                raise
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(cancellable())
 
 
 def _version(wanted: bool) -> None:

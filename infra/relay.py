@@ -23,6 +23,7 @@ from temporalio.service import RPCError
 
 from domain.enrollments import Start
 from domain.events import Envelope
+from domain.temporal_names import ACTIVE, CUSTOMER, JOURNEY, STATE
 from infra.database.backlog import LEASE, Backlog, Claim
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import UNREACHABLE, Pool, close_pool, wait_for_pool
@@ -222,8 +223,7 @@ def _is_absent(error: RPCError | RuntimeError) -> bool:
 
 _ALL = 2**62
 _CUSTOMER, _JOURNEY, _STATE = (
-    SearchAttributeKey.for_keyword(name)
-    for name in ("SojournCustomer", "SojournJourney", "SojournState")
+    SearchAttributeKey.for_keyword(name) for name in (CUSTOMER, JOURNEY, STATE)
 )
 
 
@@ -232,14 +232,14 @@ def _search_attributes(claim: Claim) -> TypedSearchAttributes:
         [
             SearchAttributePair(_CUSTOMER, claim.customer_id),
             SearchAttributePair(_JOURNEY, claim.journey),
-            SearchAttributePair(_STATE, "active"),
+            SearchAttributePair(_STATE, ACTIVE),
         ]
     )
 
 
 async def serve(settings: Settings) -> None:
     """Run a relay as a process of its own, until cancelled."""
-    pool = await wait_for_pool(settings.required_database_url(), size=IN_FLIGHT)
+    pool = await wait_for_pool(settings.required_database_url(), "relay", IN_FLIGHT)
     try:
         await run_relay(Relay(pool, await connect(settings, lazy=True)))
     finally:

@@ -13,12 +13,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ConfigurationError
+from domain.temporal_names import SEARCH_ATTRIBUTES
 from infra.settings import Settings
 
 _log = structlog.get_logger()
-
-SEARCH_ATTRIBUTES = ("SojournCustomer", "SojournJourney", "SojournState")
-"""Keyword search attributes: whose journey, which one, and how it stands."""
 
 ABSENT = frozenset(
     {

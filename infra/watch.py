@@ -12,6 +12,7 @@ from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain.temporal_names import JOURNEY
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import UNREACHABLE, Pool
 
@@ -93,7 +94,7 @@ class Watch:
 
     async def _closed_lately(self) -> list[str]:
         query = (
-            "SojournJourney IS NOT NULL"
+            f"{JOURNEY} IS NOT NULL"
             " AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed', 'Canceled')"
             f" AND CloseTime > '{self._since:%Y-%m-%dT%H:%M:%SZ}'"
         )

@@ -21,8 +21,9 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from domain.temporal_names import SEARCH_ATTRIBUTES
 from infra.database.migrate import upgrade
-from infra.temporal import SEARCH_ATTRIBUTES, register
+from infra.temporal import register
 
 BIN = Path(sys.executable).parent
 _TEMPLATE = "sojourn_template"

@@ -79,7 +79,7 @@ async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
     catalog = catalog or Catalog(discover(), settings.journey_parameters)
     audiences = discover_audiences()
     client = await wait_for_temporal(settings)
-    pool = await wait_for_pool(settings.required_database_url(), size=20)
+    pool = await wait_for_pool(settings.required_database_url(), "worker", 20)
     channels = build_channels(settings)
     endpoints = ConfiguredEndpoints(settings.webhooks)
     gate = PostgresGate(pool, endpoints, audiences)

@@ -2,9 +2,12 @@
 
 from temporalio.common import SearchAttributeKey
 
-CUSTOMER = SearchAttributeKey.for_keyword("SojournCustomer")
-JOURNEY = SearchAttributeKey.for_keyword("SojournJourney")
-STATE = SearchAttributeKey.for_keyword("SojournState")
+from domain import temporal_names
+from domain.temporal_names import ACTIVE
 
-ACTIVE = "active"
+__all__ = ["ACTIVE", "CUSTOMER", "HELD", "STATE"]
+
+CUSTOMER = SearchAttributeKey.for_keyword(temporal_names.CUSTOMER)
+STATE = SearchAttributeKey.for_keyword(temporal_names.STATE)
+
 HELD = "held"

@@ -1,9 +1,9 @@
 """Task queues: who waits behind whom."""
 
 from domain.messages import Topic
+from domain.temporal_names import JOURNEYS
 
-JOURNEYS = "sojourn-journeys"
-"""Journeys themselves, and service messages."""
+__all__ = ["JOURNEYS", "SENDS"]
 
 _BULK = "sojourn-sends-bulk"
 

@@ -15,6 +15,7 @@ from cli.dev.parts import Part, api_url, command, environment, wait_for_page, wa
 from cli.dev.postgres import Postgres, check_reachable
 from cli.dev.terminal import Terminal
 from cli.dev.welcome import welcome
+from cli.signals import SAME_SIGNAL
 from domain.errors import ConfigurationError, SojournError
 from infra.settings import Settings
 
@@ -32,10 +33,6 @@ _END_ORDER = ("worker", "api", "mailbox", "temporal", "postgres")
 
 class PartFailedError(SojournError):
     """A part cannot be kept running; it has been said why."""
-
-
-_SAME_SIGNAL = 0.5
-"""Seconds within which a second signal is the first one, come by another way."""
 
 
 class Supervisor:
@@ -100,7 +97,7 @@ class Supervisor:
     def _told_to_end(self) -> None:
         now = time.monotonic()
         if self._ending or self._end.done():
-            if now - self._told_at < _SAME_SIGNAL:
+            if now - self._told_at < SAME_SIGNAL:
                 return  # make passes on what the terminal has sent us already
             if not self._hurry.is_set():
                 self._terminal.say("sojourn", "told again: hurrying")

@@ -14,11 +14,9 @@ from temporalio.service import RPCError
 from cli.dev.child import Command
 from cli.dev.extras import temporal_command
 from domain.errors import ConfigurationError
+from domain.temporal_names import JOURNEYS, SEARCH_ATTRIBUTES
 from infra.settings import Settings
 
-TASK_QUEUE = "sojourn-journeys"
-"""The queue whose pollers show that a worker runs."""
-SEARCH_ATTRIBUTES = ("SojournCustomer", "SojournJourney", "SojournState")
 _POLL = 0.05
 
 
@@ -80,7 +78,7 @@ async def _polled_after(client: Client, begun: datetime) -> bool:
         answer = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
                 namespace=client.namespace,
-                task_queue=TaskQueue(name=TASK_QUEUE),
+                task_queue=TaskQueue(name=JOURNEYS),
                 task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
             )
         )

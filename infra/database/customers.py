@@ -41,7 +41,7 @@ _LOCK = "select merged_into from customer where id = $1 for no key update"
 
 
 async def lock_customer(connection: Connection, customer_id: str) -> str:
-    """Lock a customer until the transaction ends.
+    """Lock a customer until the transaction ends: decisions about one take this lock in turn.
 
     Whoever asks may still know the customer by an id that was merged away.
 

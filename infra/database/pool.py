@@ -45,10 +45,20 @@ async def _keep(_: Any) -> None:
     """Nothing to reset: we set nothing beyond a transaction, and asking costs a round trip."""
 
 
-async def open_pool(database_url: str, size: int = 10) -> Pool:
+def session_name(process: str) -> str:
+    """What a process calls its sessions, for whoever looks into `pg_stat_activity`."""
+    return f"sojourn {process}"
+
+
+async def open_pool(database_url: str, process: str = "tool", size: int = 10) -> Pool:
     """Open connections to the database.
 
     JSON columns come back as Python values. A `str` given for one is JSON already.
+
+    Args:
+        database_url: where it is.
+        process: who asks: api, relay, worker.
+        size: how many connections at most.
 
     Raises:
         ConfigurationError: the database refuses us or the URL is not one.
@@ -62,6 +72,7 @@ async def open_pool(database_url: str, size: int = 10) -> Pool:
             init=_prepare,
             reset=_keep,
             command_timeout=30,
+            server_settings={"application_name": session_name(process)},
         )
     except UNREACHABLE as error:
         raise Unavailable(f"PostgreSQL does not answer: {error}") from error
@@ -69,15 +80,15 @@ async def open_pool(database_url: str, size: int = 10) -> Pool:
         raise ConfigurationError(f"SOJOURN_DATABASE_URL: {error}") from error
 
 
-async def wait_for_pool(database_url: str, size: int = 10) -> Pool:
-    """Open connections, however long the database takes to come up.
+async def wait_for_pool(database_url: str, process: str, size: int = 10) -> Pool:
+    """Open connections as `open_pool` does, however long the database takes to come up.
 
     Raises:
         ConfigurationError: the database refuses us or the URL is not one.
     """
     while True:
         try:
-            return await open_pool(database_url, size)
+            return await open_pool(database_url, process, size)
         except Unavailable as error:
             _log.warning("waiting for PostgreSQL", error=str(error))
             await asyncio.sleep(1)

