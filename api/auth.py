@@ -11,7 +11,8 @@ from typing import Any
 from fastapi import Request
 
 from api.problems import Unauthorized
-from infra.database.keys import Grant, Keys
+from api.state import Parts
+from infra.database.grants import Grant, Keys
 
 _LONGEST_KEY = 256
 NO_KEY = "no key: use HTTP Basic with the key as user name and no password"
@@ -35,7 +36,8 @@ def presented_key(request: Request) -> str:
         except ValueError:  # not ASCII, not base64, not UTF-8
             raise Unauthorized("the Authorization header is not readable") from None
     else:
-        raise Unauthorized(f"unknown authorization scheme {scheme[:20]!r}: use Basic")
+        # Not repeated: it may well be the key itself.
+        raise Unauthorized("unknown authorization scheme: use Basic")
     return _checked(key)
 
 
@@ -77,12 +79,17 @@ async def authorize(keys: Keys, request: Request, scope: str, key: str | None = 
 
     Raises:
         Unauthorized: there is no such key, or it does not allow `scope`.
+        NotNow: it has made too many requests, or too many events wait already.
     """
     grant = await keys.grant(key or presented_key(request))
     if grant is None:
         raise Unauthorized("unknown key")
     if scope not in grant.scopes:
         raise Unauthorized(f"this key does not allow {scope!r}", status=403)
+    parts: Parts = request.app.state.parts
+    parts.admission.request(grant)
+    if scope == "write":
+        parts.acceptor.check_room()  # before the body is read
     return grant
 
 

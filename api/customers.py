@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import may
 from api.problems import documented
 from api.state import Parts
-from domain.errors import Refused
 from infra.database.reading import CustomerRecord, IdentityKind
 from infra.database.tables import TraitChange
 from infra.settings import Settings
@@ -24,6 +23,7 @@ router = APIRouter(
         {
             401: "No key, or an unknown one.",
             403: "The key does not allow reading.",
+            429: "The key's limit. Retry-After says when to try again.",
             503: "The database is away. Retry-After says when to try again.",
         }
     ),
@@ -146,29 +146,34 @@ def _parts(request: Request) -> Parts:
 PartsOf = Annotated[Parts, Depends(_parts)]
 
 
+class Names(BaseModel):
+    """What a customer may be known by."""
+
+    model_config = ConfigDict(extra="forbid")  # a misspelt name would find nobody, silently
+
+    user_id: str | None = Field(None, examples=["ada"])
+    anonymous_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
 @router.get("", summary="Find customers", responses=PARAMETERS)
-async def find(
-    parts: PartsOf,
-    user_id: str | None = None,
-    anonymous_id: str | None = None,
-    email: str | None = None,
-    phone: str | None = None,
-) -> CustomersOut:
-    """Find customers by exactly one of their names or addresses."""
-    asked: dict[IdentityKind, str | None] = {
-        "user_id": user_id,
-        "anonymous_id": anonymous_id,
-        "email": email,
-        "phone": phone,
+async def find(parts: PartsOf, names: Annotated[Names, Query()]) -> CustomersOut:
+    """Find the customers that have any of these names or addresses."""
+    given: dict[IdentityKind, str | None] = {
+        "user_id": names.user_id,
+        "anonymous_id": names.anonymous_id,
+        "email": names.email,
+        "phone": names.phone,
     }
-    given = [(kind, value) for kind, value in asked.items() if value is not None]
-    if len(given) != 1:
-        raise Refused("give exactly one of user_id, anonymous_id, email, phone", status=422)
-    kind, value = given[0]
-    if "\0" in value:
-        return CustomersOut(customers=[])
-    records = await parts.reading.find(kind, value)
-    return CustomersOut(customers=[await _customer(parts, record) for record in records])
+    found = [
+        record
+        for kind, value in given.items()
+        if value is not None and "\0" not in value
+        for record in await parts.reading.find(kind, value)
+    ]
+    each = {record.customer.id: record for record in found}.values()
+    return CustomersOut(customers=[await _customer(parts, record) for record in each])
 
 
 @router.get("/{customer_id}", summary="One customer", responses=NOT_FOUND)

@@ -18,7 +18,7 @@ from api.segment import Post
 from api.state import Parts
 from domain.errors import Refused
 from infra.database.accept import Incoming
-from infra.database.keys import Grant
+from infra.database.grants import Grant
 
 router = APIRouter(tags=["events"])
 
@@ -86,7 +86,11 @@ class Accepted(BaseModel):
             403: "The key does not allow writing.",
             413: "An event of more than 32 KB or a body of more than 500 KB.",
             415: "An event format, a kind of data or a content encoding that is not understood.",
-            503: "The database is away; nothing was accepted. Retry-After says when to try again.",
+            429: "The key's limit; nothing was accepted. Retry-After says when to try again.",
+            503: (
+                "Nothing was accepted: the database is away or has enough to do, or journeys are "
+                "too far behind to begin more. Retry-After says when to try again."
+            ),
         }
     ),
     openapi_extra={
@@ -163,7 +167,7 @@ def _check_format(kind: str, mode: str) -> None:
 
 
 def _origin(grant: Grant, now: datetime, door: str) -> Origin:
-    return Origin(grant.source_id, grant.source, door, now, {})
+    return Origin(grant, door, now, {})
 
 
 def _answer(receipts: list[dict[str, Any]]) -> Response:

@@ -62,4 +62,4 @@ async def ready(request: Request) -> Ready | Response:
 async def metrics(request: Request) -> Response:
     """Events by what became of them, the relay's backlog and its age, messages by verdict."""
     parts: Parts = request.app.state.parts
-    return Response(await parts.metrics.render(), media_type="text/plain; version=0.0.4")
+    return Response(parts.metrics.render(parts.figures), media_type="text/plain; version=0.0.4")

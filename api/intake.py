@@ -7,9 +7,11 @@ from typing import Any
 
 import structlog
 
+from api.admission import Admission
 from api.metrics import Metrics
 from domain.errors import Refused, Unavailable
 from infra.database.accept import Acceptor, Incoming
+from infra.database.grants import Grant
 from infra.database.quarantine import Quarantine, Rejected
 
 _log = structlog.get_logger()
@@ -20,15 +22,13 @@ class Origin:
     """Where items come from.
 
     Attributes:
-        source_id: whose key they came with.
-        source: that source's name.
+        grant: what they came with.
         door: what reads them, such as `segment:track`.
         received_at: when they came.
         envelope: what else the door needs to read one of them again.
     """
 
-    source_id: int
-    source: str
+    grant: Grant
     door: str
     received_at: datetime
     envelope: Mapping[str, Any]
@@ -53,12 +53,20 @@ class Intake:
     """Where every door hands over what it has read.
 
     Args:
+        admission: says not now.
         acceptor: takes the good.
         quarantine: keeps the bad.
         metrics: counts both.
     """
 
-    def __init__(self, acceptor: Acceptor, quarantine: Quarantine, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        acceptor: Acceptor,
+        quarantine: Quarantine,
+        metrics: Metrics,
+    ) -> None:
+        self._admission = admission
         self._acceptor = acceptor
         self._quarantine = quarantine
         self._metrics = metrics
@@ -69,22 +77,34 @@ class Intake:
         """Keep what was rejected, accept the rest in order, and give a receipt for each.
 
         Raises:
+            NotNow: they are not admitted at the moment; nothing is kept, nothing acknowledged.
             Unavailable: the database does not answer; nothing is acknowledged.
         """
-        await self.keep(origin, [item for item in read if isinstance(item, Rejection)])
-        new = await self._acceptor.accept([item for item in read if isinstance(item, Incoming)])
+        self._admission.events(origin.grant, len(read))
+        good = [item for item in read if isinstance(item, Incoming)]
+        if good:
+            self._acceptor.check(good)
+        await self._keep(origin, [item for item in read if isinstance(item, Rejection)])
+        new = await self._acceptor.accept(good)
         self._metrics.accepted(new)
         return receipts(read, new)
 
     async def keep(self, origin: Origin, rejections: Sequence[Rejection]) -> None:
+        """Keep items of a request that had nothing good.
+
+        Raises:
+            NotNow: the key has brought too many events; nothing is kept.
+            Unavailable: the database does not answer.
+        """
+        self._admission.events(origin.grant, len(rejections))
+        await self._keep(origin, rejections)
+
+    async def _keep(self, origin: Origin, rejections: Sequence[Rejection]) -> None:
         """Count rejected items, log the first, and keep them in quarantine.
 
         A stock client does not read receipts: whoever runs this must see what it got wrong.
         It comes before the good items of the same request: should the database be away,
         nothing of the request was taken, and the client sends all of it again.
-
-        Raises:
-            Unavailable: the database does not answer.
         """
         if not rejections:
             return
@@ -92,7 +112,7 @@ class Intake:
         first = rejections[0].error
         _log.warning(
             "events were rejected",
-            source=origin.source,
+            source=origin.grant.source,
             door=origin.door,
             count=len(rejections),
             first=first.reason,
@@ -108,7 +128,7 @@ class Intake:
 
 def _rejected(origin: Origin, rejection: Rejection) -> Rejected:
     return Rejected(
-        source_id=origin.source_id,
+        source_id=origin.grant.source_id,
         door=origin.door,
         envelope=origin.envelope,
         body=rejection.body,

@@ -1,29 +1,19 @@
 """What Prometheus reads."""
 
-import asyncio
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from infra.database.pool import UNREACHABLE, Pool
-
-_ASK = 5.0
-_BACKLOG = """
-select count(*) as waiting,
-    coalesce(extract(epoch from now() - min(oldest_at)), 0)::float as age
-from backlog
-"""
-
-_QUARANTINED = "select count(*) from quarantine where replayed_at is null"
-_MESSAGES = "select verdict, channel, count(*) as messages from message group by 1, 2"
+from domain.errors import Why
+from infra.database.figures import Figures
 
 
 class Metrics:
-    """Counters of this process, and gauges read from the database when asked."""
+    """Counters of this process, and gauges of the database as last looked up."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
         events = Counter(
             "sojourn_events",
@@ -34,6 +24,14 @@ class Metrics:
         self._accepted, self._duplicate, self._rejected = (
             events.labels(result) for result in ("accepted", "duplicate", "rejected")
         )
+        self._not_now = Counter(
+            "sojourn_not_now",
+            "Requests to this process refused for the moment, by why.",
+            ["why"],
+            registry=self._registry,
+        )
+        for why in get_args(Why):
+            self._not_now.labels(why)
         self._backlog = Gauge(
             "sojourn_relay_backlog_enrollments",
             "Enrollments with events that have not reached Temporal yet.",
@@ -41,7 +39,12 @@ class Metrics:
         )
         self._age = Gauge(
             "sojourn_relay_backlog_age_seconds",
-            "How long the oldest of them has been waiting.",
+            "How long the oldest of them has been waiting, but for the failing ones.",
+            registry=self._registry,
+        )
+        self._failing = Gauge(
+            "sojourn_relay_failing_enrollments",
+            "Those of them that Temporal does not take, each for a reason of its own.",
             registry=self._registry,
         )
         self._quarantined = Gauge(
@@ -69,24 +72,18 @@ class Metrics:
         if count:
             self._rejected.inc(count)
 
-    async def render(self) -> bytes:
-        """The metrics in Prometheus's text format; NaN for what the database would have said."""
-        try:
-            await asyncio.wait_for(self._ask(), _ASK)
-        except UNREACHABLE:
-            self._backlog.set(math.nan)
-            self._age.set(math.nan)
-            self._quarantined.set(math.nan)
-            self._messages.clear()
-        return generate_latest(self._registry)
+    def not_now(self, why: Why) -> None:
+        """Count a request that was refused for the moment."""
+        self._not_now.labels(why).inc()
 
-    async def _ask(self) -> None:
-        backlog = await self._pool.fetchrow(_BACKLOG)
-        quarantined = await self._pool.fetchval(_QUARANTINED)
-        messages = await self._pool.fetch(_MESSAGES)
-        self._backlog.set(backlog["waiting"])
-        self._age.set(backlog["age"])
-        self._quarantined.set(quarantined)
+    def render(self, figures: Figures) -> bytes:
+        """The metrics in Prometheus's text format; NaN for what the database did not say."""
+        backlog, quarantined = figures.backlog, figures.quarantined
+        self._backlog.set(math.nan if backlog is None else backlog.waiting)
+        self._failing.set(math.nan if backlog is None else backlog.failing)
+        self._age.set(math.nan if backlog is None else backlog.age)
+        self._quarantined.set(math.nan if quarantined is None else quarantined)
         self._messages.clear()
-        for row in messages:
-            self._messages.labels(row["verdict"], row["channel"]).set(row["messages"])
+        for (verdict, channel), count in (figures.messages or {}).items():
+            self._messages.labels(verdict, channel).set(count)
+        return generate_latest(self._registry)

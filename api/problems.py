@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details."""
 
+import math
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,9 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 
-from domain.errors import Refused, Unavailable
+from domain.errors import NotNow, Refused, Unavailable
 from infra.database.pool import UNREACHABLE
 
 RETRY_AFTER_SECONDS = 2
@@ -38,9 +40,27 @@ def documented(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any
     """Problems by status, as a route's documentation lists them."""
     content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
     return {
-        status: {"description": description, "content": content}
+        status: {
+            "description": description,
+            "content": content,
+            "headers": _HEADERS.get(status, {}),
+        }
         for status, description in descriptions.items()
     }
+
+
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "In how many seconds to try again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
 
 
 class Unauthorized(Exception):
@@ -83,6 +103,12 @@ def unavailable() -> Response:
     )
 
 
+def not_now(error: NotNow) -> Response:
+    """Not at the moment: whole seconds, at least one."""
+    seconds = max(1, math.ceil(error.retry_after))
+    return problem(error.status, error.reason, headers={"Retry-After": str(seconds)})
+
+
 def refused(error: Refused) -> Response:
     """Input that cannot be taken."""
     return problem(error.status, error.reason, field=error.field)
@@ -112,6 +138,11 @@ def install(app: FastAPI) -> None:
     async def _(_: Request, error: Refused) -> Response:
         return refused(error)
 
+    @app.exception_handler(NotNow)
+    async def _(request: Request, error: NotNow) -> Response:
+        request.app.state.parts.metrics.not_now(error.why)
+        return not_now(error)
+
     @app.exception_handler(Unauthorized)
     async def _(_: Request, error: Unauthorized) -> Response:
         return unauthorized(error)
@@ -129,6 +160,13 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         return problem(422, f"{field}: {first['msg']}", field=field)
+
+    @app.exception_handler(NoConnection)
+    async def _(request: Request, _: NoConnection) -> Response:
+        request.app.state.parts.metrics.not_now("busy")
+        return not_now(
+            NotNow("too many are reading, try again", why="busy", retry_after=RETRY_AFTER_SECONDS)
+        )
 
     async def away(_: Request, __: Exception) -> Response:
         return unavailable()

@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from api.admission import Admission
 from api.app import create_app
 from api.cloudevents import CloudEventReader
 from api.hooks import Hook, HookReader, load_hooks
@@ -21,10 +22,12 @@ from api.segment import SegmentReader
 from api.state import Parts
 from audiences.catalog import discover as discover_audiences
 from domain.errors import ConfigurationError
+from domain.limits import Limits
 from infra.database.accept import Acceptor
 from infra.database.audiences import AudienceKeeper, register
 from infra.database.customers import PostgresCustomers
-from infra.database.keys import Keys
+from infra.database.figures import Figures
+from infra.database.grants import Grant, Keys, digest_of
 from infra.database.pool import Pool, close_pool, wait_for_pool
 from infra.database.quarantine import Quarantine
 from infra.database.reading import Reading
@@ -63,13 +66,24 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         reading = Reading(database_url)
         opened.push_async_callback(reading.close)
         client = await connect(settings, lazy=True)
+        limits = Limits(settings.limit_requests, settings.limit_events, settings.limit_burst)
         relay = Relay(pool, client)
+        figures = Figures(pool)
+        await figures.refresh()
+        opened.push_async_callback(_cancel, asyncio.create_task(figures.run()))
+        admission = Admission(figures, catalog.listened_names(), settings.admit_backlog_age)
         keeper = AudienceKeeper(audiences, catalog.entries)
-        acceptor = Acceptor(pool, relay.wake, keeper=keeper)
+        acceptor = Acceptor(
+            pool,
+            relay.wake,
+            keeper=keeper,
+            most_bytes=settings.accept_megabytes * 1024 * 1024,
+            admit=admission.beginnings,
+        )
         opened.push_async_callback(acceptor.close)
         quarantine = open_quarantine(pool, settings)
         opened.push_async_callback(_cancel, asyncio.create_task(quarantine.run()))
-        reader, metrics = SegmentReader(catalog, audiences), Metrics(pool)
+        reader, metrics = SegmentReader(catalog, audiences), Metrics()
         cloudevents = CloudEventReader(reader, settings.cloudevents_prefixes)
         hook_reader = HookReader(reader, pool)
         doors = {
@@ -79,18 +93,20 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         }
         parts = Parts(
             pool=pool,
-            keys=Keys(pool),
+            keys=Keys(pool, limits),
+            admission=admission,
             reader=reader,
             cloudevents=cloudevents,
             hooks=hooks,
-            hook_sources=await _sources(pool, hooks),
+            hook_grants=await _grants(pool, hooks, limits),
             hook_reader=hook_reader,
             acceptor=acceptor,
-            intake=Intake(acceptor, quarantine, metrics),
+            intake=Intake(admission, acceptor, quarantine, metrics),
             quarantine=quarantine,
-            replayer=Replayer(doors, acceptor, quarantine),
+            replayer=Replayer(doors, admission, acceptor, quarantine),
             reading=reading,
             customers=PostgresCustomers(pool, audiences),
+            figures=figures,
             metrics=metrics,
             temporal=client,
         )
@@ -146,16 +162,18 @@ async def serve_app(app: FastAPI, listener: socket.socket, *, relay: bool) -> No
         halves.create_task(run_server(config, listener))
 
 
-async def _sources(pool: Pool, hooks: Mapping[str, Hook]) -> dict[str, int]:
-    """The sources of hooks' events, by hook; made where they are not there."""
-    return {
-        name: await pool.fetchval(
+async def _grants(pool: Pool, hooks: Mapping[str, Hook], limits: Limits) -> dict[str, Grant]:
+    """What hooks may do, by hook: as much as a key; their sources are made if need be."""
+    grants: dict[str, Grant] = {}
+    for name, hook in hooks.items():
+        source_id = await pool.fetchval(
             "insert into source (name) values ($1)"
             " on conflict (name) do update set name = excluded.name returning id",
             hook.source,
         )
-        for name, hook in hooks.items()
-    }
+        digest = digest_of(f"webhook:{name}")
+        grants[name] = Grant(source_id, hook.source, frozenset({"write"}), limits, digest)
+    return grants
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,8 @@ from api.calls import Receipt
 from api.intake import Rejection
 from api.problems import documented
 from api.state import Parts
-from domain.errors import Refused
+from domain.errors import NotNow, Refused
+from infra.database.grants import Grant
 from infra.database.quarantine import Kept
 
 _LARGEST_ID = 2**63 - 1
@@ -43,7 +44,11 @@ router = APIRouter(
             401: "No key, or an unknown one.",
             403: "The key does not allow it: reading needs `read`, changing `operate`.",
             422: "A parameter is missing or of the wrong type; it is named.",
-            503: "The database is away. Retry-After says when to try again.",
+            429: "The key's limit. Retry-After says when to try again.",
+            503: (
+                "The database is away or has enough to do, or journeys are too far behind to begin "
+                "more. Retry-After says when to try again."
+            ),
         }
     ),
 )
@@ -135,7 +140,10 @@ def _parts(request: Request) -> Parts:
 
 
 PartsOf = Annotated[Parts, Depends(_parts)]
-_READ, _OPERATE = [Depends(may("read"))], [Depends(may("operate"))]
+_OPERATOR = Depends(may("operate"))
+_READ, _OPERATE = [Depends(may("read"))], [_OPERATOR]
+
+Operator = Annotated[Grant, _OPERATOR]
 
 
 @router.get("", summary="What was rejected", dependencies=_READ)
@@ -161,28 +169,39 @@ async def items(
     )
 
 
-@router.post("/replay", summary="Replay what waits", dependencies=_OPERATE)
+@router.post("/replay", summary="Replay what waits")
 async def replay_all(
     parts: PartsOf,
+    operator: Operator,
     source: Source = None,
     door: Door = None,
     after: Annotated[int, Query(ge=0, le=_LARGEST_ID, description="Only later ids.")] = 0,
     limit: Annotated[int, Query(ge=1, le=_MOST_AT_ONCE, description="How many at most.")] = 100,
 ) -> ReplayedAllOut:
-    """Replay waiting items, oldest first: after a mapping or an event type was put right."""
+    """Replay waiting items, oldest first: after a mapping or an event type was put right.
+
+    Where the rest must wait, those before it are answered for, and `next` goes on after them.
+    """
     done = wrong = 0
     if _unstorable(source, door):
         return ReplayedAllOut(replayed=0, still_wrong=0, next=None)
     ids = await parts.quarantine.waiting(source=source, door=door, after=after, limit=limit)
-    for item_id in ids:
+    following = ids[-1] if len(ids) == limit else None
+    for index, item_id in enumerate(ids):
         kept = await parts.quarantine.get(item_id)
         if kept is None:
             continue  # somebody else deleted it meanwhile
-        if (await parts.replayer.replay(kept)).done:
+        try:
+            replayed = await parts.replayer.replay(kept, operator)
+        except NotNow:
+            if not done + wrong:
+                raise
+            following = ids[index - 1]
+            break
+        if replayed.done:
             done += 1
         else:
             wrong += 1
-    following = ids[-1] if len(ids) == limit else None
     return ReplayedAllOut(replayed=done, still_wrong=wrong, next=following)
 
 
@@ -227,12 +246,11 @@ async def edit(request: Request, parts: PartsOf, item_id: ItemId) -> EditedOut:
 @router.post(
     "/{item_id:quarantine_id}/replay",
     summary="Replay an item",
-    dependencies=_OPERATE,
     responses=_NOT_FOUND,
 )
-async def replay(parts: PartsOf, item_id: ItemId) -> ReplayedOut:
+async def replay(parts: PartsOf, operator: Operator, item_id: ItemId) -> ReplayedOut:
     """Read and accept an item as if it came now; replaying twice is fine."""
-    result = await parts.replayer.replay(await _kept(parts, item_id))
+    result = await parts.replayer.replay(await _kept(parts, item_id), operator)
     return ReplayedOut(
         replayed=result.done, receipts=[Receipt.model_validate(r) for r in result.receipts]
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from api.admission import Admission
 from api.batch import read_items, take_apart
 from api.body import Doubts, check_event, decode
 from api.cloudevents import CloudEventReader, read_batch
@@ -13,6 +14,7 @@ from api.intake import Rejection, receipts
 from api.segment import Post, SegmentReader, read_post
 from domain.errors import Refused
 from infra.database.accept import Acceptor, Incoming
+from infra.database.grants import Grant
 from infra.database.quarantine import Kept, Quarantine
 
 Read = list[Incoming | Rejection]
@@ -38,14 +40,20 @@ class Replayer:
 
     Args:
         doors: how each door reads an item again, by its name up to a colon.
+        admission: says not now.
         acceptor: takes what was read.
         quarantine: where the items are.
     """
 
     def __init__(
-        self, doors: Mapping[str, ReadAgain], acceptor: Acceptor, quarantine: Quarantine
+        self,
+        doors: Mapping[str, ReadAgain],
+        admission: Admission,
+        acceptor: Acceptor,
+        quarantine: Quarantine,
     ) -> None:
         self._doors = doors
+        self._admission = admission
         self._acceptor = acceptor
         self._quarantine = quarantine
 
@@ -61,17 +69,25 @@ class Replayer:
         except Refused as error:
             return [Rejection(error, kept.body, kept.message_id)]
 
-    async def replay(self, kept: Kept) -> Replayed:
+    async def replay(self, kept: Kept, grant: Grant | None = None) -> Replayed:
         """Accept an item after all; what is still wrong with it is noted.
 
         Its events have the message ids that they would have had at first, so what was
         accepted meanwhile, or by a replay that broke off, counts once. They are acknowledged
-        now; when they happened is still judged by when they came.
+        now; when they happened is still judged by when they came. Here too no journey begins
+        while too much waits.
+
+        Args:
+            kept: the item.
+            grant: of the key whose events these count as; None: whoever runs this, without limit.
 
         Raises:
+            NotNow: not at the moment; the item waits as before.
             Unavailable: the database does not answer.
         """
         read = await self.read(kept)
+        if grant is not None:
+            self._admission.events(grant, len(read))
         now = datetime.now(UTC)
         good = [replace(item, received_at=now) for item in read if isinstance(item, Incoming)]
         given = receipts(read, await self._acceptor.accept(good))

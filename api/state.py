@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from api.admission import Admission
 from api.cloudevents import CloudEventReader
 from api.hooks import Hook, HookReader
 from api.intake import Intake
@@ -13,7 +14,8 @@ from api.replay import Replayer
 from api.segment import SegmentReader
 from infra.database.accept import Acceptor
 from infra.database.customers import PostgresCustomers
-from infra.database.keys import Keys
+from infra.database.figures import Figures
+from infra.database.grants import Grant, Keys
 from infra.database.pool import Pool
 from infra.database.quarantine import Quarantine
 from infra.database.reading import Reading
@@ -25,10 +27,11 @@ class Parts:
 
     pool: Pool
     keys: Keys
+    admission: Admission
     reader: SegmentReader
     cloudevents: CloudEventReader
     hooks: Mapping[str, Hook]
-    hook_sources: Mapping[str, int]
+    hook_grants: Mapping[str, Grant]
     hook_reader: HookReader
     acceptor: Acceptor
     intake: Intake
@@ -36,5 +39,6 @@ class Parts:
     replayer: Replayer
     reading: Reading
     customers: PostgresCustomers
+    figures: Figures
     metrics: Metrics
     temporal: Client

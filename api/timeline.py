@@ -1,10 +1,11 @@
 """`/customers/{id}/timeline`: everything that happened to a customer, in one list."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
 from api.auth import may
 from api.customers import NOT_FOUND, PARAMETERS, Limit, PartsOf, known
@@ -19,8 +20,28 @@ router = APIRouter(
     responses=customers.responses,
 )
 
-_LARGEST_ID = 2**63 - 1
-_NUMBERED = {"event", "trait", "merge", "refusal"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERED = ("event", "trait", "merge", "refusal")
+_KEYED = tuple(kind for kind in KINDS if kind not in _NUMBERED)
+
+_PLACE = (  # without a sign that means something else in a URL
+    r"^([0-9]{1,16})~"
+    rf"(?:({'|'.join(_NUMBERED)})~([0-9]{{1,18}})|({'|'.join(_KEYED)})~([^\u0000]*))$"
+)
+
+_TIME: Any = {"type": "string", "format": "date-time"}
+_NEXT: Any = {"type": "string", "pattern": _PLACE}
+
+Since = Annotated[
+    str | None,
+    Query(description="Not older than this ISO 8601 time."),
+    WithJsonSchema(_TIME),
+]
+Before = Annotated[
+    str | None,
+    Query(description="Only what is older: an ISO 8601 time, or a page's `next`."),
+    WithJsonSchema({"anyOf": [_TIME, _NEXT]}),
+]
 
 
 class TimelineEntry(BaseModel):
@@ -54,11 +75,8 @@ async def timeline(
     type: Annotated[  # noqa: A002 - Segment's word
         str | None, Query(description="Events of this type, such as `track` or `page`.")
     ] = None,
-    since: Annotated[str | None, Query(description="Not older than this ISO 8601 time.")] = None,
-    before: Annotated[
-        str | None,
-        Query(description="Only what is older: an ISO 8601 time, or a page's `next`."),
-    ] = None,
+    since: Since = None,
+    before: Before = None,
     limit: Limit = 100,
 ) -> TimelineOut:
     """Events, decisions, messages, entries and exits, merges, changes of traits in one list."""
@@ -84,25 +102,17 @@ async def timeline(
 
 
 def _place_text(place: Place) -> str:
-    # With Z: a plus sign in a URL is a space.
-    moment = place.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return f"{moment}~{place.kind}~{place.id}"
+    return f"{(place.at - _EPOCH) // timedelta(microseconds=1)}~{place.kind}~{place.id}"
 
 
 def _place(text: str) -> Place:
-    time, *thing = text.split("~", 2)
-    at = _moment(time, "before")
-    match thing:
-        case []:
-            return Place(at)
-        case [kind, number] if kind in _NUMBERED and number.isdecimal() and number.isascii():
-            if int(number) <= _LARGEST_ID:
-                return Place(at, _kind(kind), int(number))
-        case [kind, key] if kind in KINDS and kind not in _NUMBERED and "\0" not in key:
-            return Place(at, _kind(kind), key)
-        case _:
-            pass
-    raise Refused("before must be an ISO 8601 time or a page's `next`", field="before", status=422)
+    found = re.fullmatch(_PLACE, text, re.DOTALL)
+    if found is None:
+        return Place(_moment(text, "before"))
+    at = _EPOCH + timedelta(microseconds=int(found[1]))
+    if found[2] is not None:
+        return Place(at, _kind(found[2]), int(found[3]))
+    return Place(at, _kind(found[4]), found[5])
 
 
 def _kind(text: str) -> Kind:
@@ -112,8 +122,7 @@ def _kind(text: str) -> Kind:
 def _moment(text: str, field: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
-        at = at.astimezone(UTC) if at.tzinfo is not None else at
-    except (ValueError, OverflowError):
+    except ValueError:
         raise Refused(
             f"{field} must be an ISO 8601 time"
             + (" or a page's `next`" if field == "before" else ""),
@@ -122,4 +131,7 @@ def _moment(text: str, field: str) -> datetime:
         ) from None
     if at.tzinfo is None:
         raise Refused(f"{field} needs a time zone, such as Z", field=field, status=422)
-    return at
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:  # the first or the last day there is
+        return at.replace(tzinfo=UTC)

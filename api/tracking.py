@@ -22,7 +22,7 @@ from api.problems import Unauthorized, documented
 from api.segment import Post, circumstances, read_post
 from api.state import Parts
 from domain.errors import Refused
-from infra.database.keys import Grant
+from infra.database.grants import Grant
 
 router = APIRouter(tags=["tracking"])
 
@@ -35,7 +35,11 @@ _ERRORS = documented(
         403: "The key does not allow writing.",
         413: "An event of more than 32 KB or a body of more than 4 MB.",
         415: "A content encoding that is not understood: neither gzip nor deflate.",
-        503: "The database is away; nothing was accepted. Retry-After says when to try again.",
+        429: "The key's limit; nothing was accepted. Retry-After says when to try again.",
+        503: (
+            "Nothing was accepted: the database is away or has enough to do, or journeys are too "
+            "far behind to begin more. Retry-After says when to try again."
+        ),
     }
 )
 
@@ -68,6 +72,7 @@ def _single(kind: str) -> Callable[[Request], Awaitable[Response]]:
             rejection = Rejection(error, body, message_id(item))
             await parts.intake.keep(_origin(grant, now, f"segment:{kind}"), [rejection])
             raise
+        parts.admission.events(grant, 1)
         parts.metrics.accepted(await parts.acceptor.accept((incoming,)))
         return _json(_SUCCESS)
 
@@ -109,7 +114,7 @@ async def _take_alone(body: bytes) -> Taken:
 def _origin(
     grant: Grant, now: datetime, door: str, envelope: Mapping[str, Any] | None = None
 ) -> Origin:
-    return Origin(grant.source_id, grant.source, door, now, envelope or {})
+    return Origin(grant, door, now, envelope or {})
 
 
 def _json(content: bytes) -> Response:

@@ -42,7 +42,11 @@ class Delivered(BaseModel):
             404: "There is no such hook.",
             413: "A body of more than 500 KB, or a payload that stands for too many events.",
             415: "A content encoding that is not understood.",
-            503: "The database is away; nothing was accepted. Retry-After says when to try again.",
+            429: "The hook's limit; nothing was accepted. Retry-After says when to try again.",
+            503: (
+                "Nothing was accepted: the database is away or has enough to do, or journeys are "
+                "too far behind to begin more. Retry-After says when to try again."
+            ),
         }
     ),
     openapi_extra={
@@ -66,6 +70,7 @@ async def webhook(
     if hook is None:
         raise HTTPException(404, "no such hook")
     now = datetime.now(UTC)
+    parts.acceptor.check_room()  # before the body is read
     body = await read_body(request)
     headers = dict(request.headers)
     try:
@@ -73,13 +78,13 @@ async def webhook(
     except Unauthorized as error:
         _log.warning("a webhook was refused", hook=name, reason=error.detail)
         raise
+    # What nobody signed does not count: it would use up what the tool may do.
+    grant = parts.hook_grants[name]
+    parts.admission.request(grant)
     delivery = Delivery(hook.visible(headers), body)
-    source_id = parts.hook_sources[name]
-    origin = Origin(
-        source_id, hook.source, f"{DOOR}:{name}", now, {"headers": dict(delivery.headers)}
-    )
+    origin = Origin(grant, f"{DOOR}:{name}", now, {"headers": dict(delivery.headers)})
     try:
-        read = await parts.hook_reader.read(hook, delivery, Post(source_id, now))
+        read = await parts.hook_reader.read(hook, delivery, Post(grant.source_id, now))
     except Refused as error:
         await parts.intake.keep(origin, [Rejection(error, body)])
         raise

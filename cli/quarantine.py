@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from domain.errors import ConfigurationError, JourneyError, Unavailable
+from domain.errors import ConfigurationError, JourneyError, NotNow, Unavailable
 from infra.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _with_parts(work: "Callable[[Parts], Awaitable[T]]") -> T:
         return asyncio.run(_run(load_settings(), work))
     except (ConfigurationError, JourneyError) as error:
         refuse(error)
-    except Unavailable as error:
+    except (NotNow, Unavailable) as error:
         refuse(ConfigurationError(str(error)))
 
 

@@ -8,8 +8,14 @@ SojournError
 ├── AudienceError          a computed trait or a segment is declared wrongly; says what to do
 ├── ConfigurationError     a setting, a port, a permission: one sentence for the operator
 ├── MissingData            a template asks for data that this message does not have
+├── NotNow                 refused for the moment; says when to ask again
 └── Unavailable            a part that we need does not answer now; try again later
 """
+
+from typing import Literal
+
+Why = Literal["limit", "busy", "backlog"]
+"""Why not now: the key's limit; too much waits for the database; journeys are too far behind."""
 
 
 class SojournError(Exception):
@@ -54,6 +60,31 @@ class ConfigurationError(SojournError):
 
 class MissingData(SojournError):
     """A template asks for data that this message does not have."""
+
+
+class NotNow(SojournError):
+    """Refused for the moment, though nothing is wrong with it.
+
+    Args:
+        reason: one sentence for the sender.
+        why: one of `Why`.
+        retry_after: in how many seconds to ask again.
+        status: the HTTP status that says the same.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        why: Why,
+        retry_after: float,
+        status: int = 503,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.why = why
+        self.retry_after = retry_after
+        self.status = status
 
 
 class Unavailable(SojournError):

@@ -1,6 +1,7 @@
 """Settings, read once a process from the environment (prefix `SOJOURN_`) and passed in."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,25 @@ class Settings(BaseSettings):
     )
     quarantine_megabytes: int = Field(
         100, ge=1, description="How much of it is kept of one source; the oldest goes first."
+    )
+    limit_requests: int = Field(
+        0, ge=0, description="Requests a second of a key without limits of its own; 0: any."
+    )
+    limit_events: int = Field(
+        0, ge=0, description="Events a second of a key without limits of its own; 0: any."
+    )
+    limit_burst: int = Field(
+        10, ge=1, description="How many seconds' worth of them may come at once after a pause."
+    )
+    accept_megabytes: int = Field(
+        64,
+        ge=1,
+        description="What may be on its way into PostgreSQL in one API; above it: 503.",
+    )
+    admit_backlog_age: timedelta = Field(
+        timedelta(hours=6),
+        ge=timedelta(0),
+        description="Above this age of the backlog no journey begins: 503. `PT0S`: never.",
     )
     relay_in_api: bool = Field(
         True, description="Run the relay inside the API process; false: run `sojourn relay`."

@@ -75,6 +75,10 @@ class Catalog:
         )
         return tuple(entry for entry in wishes if entry is not None)
 
+    def listened_names(self) -> frozenset[str]:
+        """The names of all events that a running journey may hear."""
+        return frozenset(kind.name for cls in self.workflows for kind in cls.declaration.listens)
+
     def heard_names(self) -> frozenset[str]:
         """The names of all events that start a journey or that one listens to."""
         return frozenset(

@@ -16,7 +16,7 @@ import asyncpg
 import orjson
 
 from domain.enrollments import Entry, key_in_id
-from domain.errors import Unavailable
+from domain.errors import NotNow, Unavailable
 from infra.database.pool import UNREACHABLE, Connection, Pool
 
 # JSON travels as text: the driver would encode arrays of jsonb element by element in Python.
@@ -27,6 +27,13 @@ select accepted, routed from accept($1, $2, $3, $4, $5, $6, $7, $8,
 _MOST = 2_000
 _TRIES = 10
 _PAUSE = 0.1
+
+MOST_BYTES = 64 * 1024 * 1024
+_EVENT_BYTES = 1024  # what an event takes beside its texts
+LONGEST_WAIT = 8.0
+"""Seconds after which the first in the queue has waited too long for more to join it: clients
+give up after ten or so, and what they give up on is worked off for nothing."""
+_RETRY_AFTER = 2.0
 
 # The disk is full, an operator stops it, a failover has made it read-only: not the event's fault.
 _TRY_LATER = (
@@ -79,6 +86,8 @@ def entry_effect(entry: Entry) -> dict[str, Any]:
 @dataclass(slots=True)
 class _Request:
     items: Sequence[Incoming]
+    size: int
+    since: float
     done: "asyncio.Future[list[bool]]"
 
 
@@ -90,6 +99,10 @@ class Keeper(Protocol):
         ...
 
 
+def _nothing(_: Sequence[Incoming]) -> None:
+    """Admit everything."""
+
+
 class Acceptor:
     """Accepts events into the database.
 
@@ -98,6 +111,9 @@ class Acceptor:
         on_routed: called after a commit that left the relay something to carry.
         lanes: how many transactions may be under way at once.
         keeper: keeps what is computed from events; gets those whose effects are `computed`.
+        most_bytes: about how much memory may wait for one of them or be in it.
+        longest_wait: seconds that the first in the queue may have waited when another joins it.
+        admit: called with events before they wait; raises where they are not wanted now.
     """
 
     def __init__(
@@ -105,11 +121,19 @@ class Acceptor:
         pool: Pool,
         on_routed: Callable[[], None],
         lanes: int = 2,
+        *,
         keeper: Keeper | None = None,
+        most_bytes: int = MOST_BYTES,
+        longest_wait: float = LONGEST_WAIT,
+        admit: Callable[[Sequence[Incoming]], None] = _nothing,
     ) -> None:
         self._pool = pool
         self._on_routed = on_routed
         self._keeper = keeper
+        self._admit = admit
+        self._most_bytes = most_bytes
+        self._longest_wait = longest_wait
+        self._held_bytes = 0
         self._waiting: deque[_Request] = deque()
         self._idle = lanes
         self._lanes: set[asyncio.Task[None]] = set()
@@ -121,18 +145,48 @@ class Acceptor:
             For each item, True if it is new and False if it had been accepted before.
 
         Raises:
+            NotNow: too much is waiting already, or they are not admitted.
             Unavailable: the database does not answer; nothing is acknowledged.
         """
         if not items:
             return []
-        request = _Request(items, asyncio.get_running_loop().create_future())
+        self.check(items)
+        loop = asyncio.get_running_loop()
+        size = sum(_EVENT_BYTES + len(i.properties) + len(i.context or "") for i in items)
+        request = _Request(items, size, loop.time(), loop.create_future())
         self._waiting.append(request)
+        self._held_bytes += size
         if self._idle:
             self._idle -= 1
             lane = asyncio.create_task(self._work())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
         return await request.done
+
+    def check(self, items: Sequence[Incoming]) -> None:
+        """Check that these would be taken now.
+
+        Raises:
+            NotNow: too much is waiting already, or they are not admitted.
+        """
+        self._admit(items)
+        self.check_room()
+
+    def check_room(self) -> None:
+        """Check that one more may wait.
+
+        Raises:
+            NotNow: enough is waiting, or has waited long enough.
+        """
+        waited = 0.0
+        if self._waiting:
+            waited = asyncio.get_running_loop().time() - self._waiting[0].since
+        if self._held_bytes >= self._most_bytes or waited > self._longest_wait:
+            raise NotNow(
+                "more is waiting for the database than it takes; nothing was accepted, try again",
+                why="busy",
+                retry_after=_RETRY_AFTER,
+            )
 
     async def close(self) -> None:
         """Finish what has begun."""
@@ -141,7 +195,9 @@ class Acceptor:
     async def _work(self) -> None:
         try:
             while self._waiting:
-                await self._commit(self._take())
+                group = self._take()
+                await self._commit(group)
+                self._held_bytes -= sum(request.size for request in group)
         finally:
             self._idle += 1
 

@@ -25,6 +25,8 @@ from infra.database.timeline import Place, TimelinePage, Wanted, read_timeline
 
 IdentityKind = Literal["user_id", "anonymous_id", "email", "phone"]
 _CHANNELS = {"email": "email", "phone": "sms"}
+_LONGEST_WAIT = 3.0
+"""Seconds for a connection: when all are busy for so long, more would only queue up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,11 @@ class Reading:
 
     def __init__(self, database_url: str) -> None:
         self._engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(database_url), pool_size=5, max_overflow=5, pool_pre_ping=True
+            sqlalchemy_url(database_url),
+            pool_size=5,
+            max_overflow=5,
+            pool_timeout=_LONGEST_WAIT,
+            pool_pre_ping=True,
         )
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Numeric,
+    SmallInteger,
     Text,
     UniqueConstraint,
     text,
@@ -88,7 +89,12 @@ class ApiKey(SQLModel, table=True):
     source_id: int = Field(foreign_key="source.id", nullable=False)
     scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     hint: str = _text()
+    limit_requests: int | None = Field(default=None)
+    limit_events: int | None = Field(default=None)
+    limit_burst: int | None = Field(default=None)
     created_at: datetime = _time(now=True)
+    last_used_at: datetime | None = _time(nullable=True)
+    expires_at: datetime | None = _time(nullable=True)
     revoked_at: datetime | None = _time(nullable=True)
 
 
@@ -368,7 +374,6 @@ class MessageRow(SQLModel, table=True):
             "objective",
             postgresql_where=text("objective is not null"),
         ),
-        Index(None, "verdict", "channel"),
     )
 
     id: str = _text(key=True)
@@ -457,3 +462,24 @@ class RefillRow(SQLModel, table=True):
     __tablename__ = "refill"
 
     customer_id: str = _reference("customer.id", key=True)
+
+
+class MessageCount(SQLModel, table=True):
+    """How many messages the ledger has, but for the changes not added yet."""
+
+    __tablename__ = "message_count"
+
+    verdict: str = _text(key=True)
+    channel: str = _text(key=True)
+    messages: int = _number()
+
+
+class MessageChange(SQLModel, table=True):
+    """A change of those counts: a trigger of the ledger writes it, `message_counts` adds it."""
+
+    __tablename__ = "message_change"
+
+    id: int = Field(sa_column=Column(BigInteger, Counter(always=True), primary_key=True))
+    verdict: str = _text()
+    channel: str = _text()
+    by: int = Field(sa_column=Column(SmallInteger, nullable=False))

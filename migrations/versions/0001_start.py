@@ -204,12 +204,17 @@ def upgrade() -> None:
         sa.Column("source_id", sa.Integer(), nullable=False),
         sa.Column("scopes", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("limit_requests", sa.Integer(), nullable=True),
+        sa.Column("limit_events", sa.Integer(), nullable=True),
+        sa.Column("limit_burst", sa.Integer(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["source_id"], ["source.id"], name=op.f("fk_api_key_source_id")),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_api_key")),
@@ -365,8 +370,20 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("objective is not null"),
     )
-    op.create_index(
-        op.f("ix_message_verdict_channel"), "message", ["verdict", "channel"], unique=False
+    op.create_table(
+        "message_change",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("by", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_message_change")),
+    )
+    op.create_table(
+        "message_count",
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("messages", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("verdict", "channel", name=op.f("pk_message_count")),
     )
     op.create_table(
         "refusal",
@@ -440,9 +457,15 @@ def upgrade() -> None:
         unique=False,
     )
     _audiences()
-    for name in ("traits.sql", "merge.sql", "accept_1.sql", "audiences_1.sql"):
+    for name in (
+        "traits.sql", "merge.sql", "accept_1.sql", "audiences_1.sql", "message_counts_1.sql",
+    ):  # fmt: skip
         for statement in _statements(name):
             op.execute(sa.text(statement.replace(":", r"\:")))
+    op.execute(
+        "create trigger count_message after insert or delete or update of verdict on message"
+        " for each row execute function count_message()"
+    )
 
 
 def _audiences() -> None:

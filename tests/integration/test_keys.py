@@ -1,48 +1,47 @@
 """Keys from the command line, and what they allow."""
 
+import base64
+import logging
 import os
-import subprocess
-import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from cli.main import app
 from domain.errors import Refused
+from domain.limits import Limits
+from infra.database.grants import Keys
 from infra.database.keys import (
     SCOPES,
-    Keys,
     create_key,
     ensure_development_key,
     list_keys,
     revoke_key,
+    rotate_key,
     withdraw_development_key,
 )
-from infra.database.pool import Pool
+from infra.database.pool import Pool, open_pool
+from tests.api import running_api
 from tests.parts import Postgres
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Cli:
-    """`sojourn keys` over one database."""
+    """`sojourn keys` over one database, in a thread of its own: it brings its own event loop."""
 
     def __init__(self, database_url: str | None) -> None:
-        clean = {name: value for name, value in os.environ.items() if "SOJOURN_" not in name}
-        self.environment = clean | (
-            {"SOJOURN_DATABASE_URL": database_url} if database_url is not None else {}
-        )
+        self.environment: dict[str, str | None] = {
+            **dict.fromkeys(name for name in os.environ if name.startswith("SOJOURN_")),
+            "SOJOURN_DATABASE_URL": database_url,
+        }
 
-    def __call__(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli", "keys", *words],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done
+    def __call__(self, *words: str, code: int = 0) -> Result:
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(
+                CliRunner().invoke, app, ["keys", *words], env=self.environment
+            ).result(60)
+        assert done.exit_code == code, (done.output, done.exception)
         return done
 
     def refused(self, *words: str) -> str:
@@ -58,7 +57,7 @@ def cli(database_url: str) -> Cli:
     return Cli(database_url)
 
 
-def columns(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
+def columns(done: Result) -> list[list[str]]:
     return [
         [cell for cell in line.split("  ") if cell.strip()] for line in done.stdout.splitlines()
     ]
@@ -88,7 +87,8 @@ def test_the_list_shows_what_a_key_is_and_not_the_key(cli: Cli) -> None:
     key = cli("create", "--source", "help desk", "--scope", "write").stdout.strip()
     heading, line = columns(cli("list"))
     assert [one.strip() for one in heading] == [
-        "SOURCE", "SCOPES", "HINT", "DIGEST", "CREATED (UTC)", "REVOKED (UTC)",
+        "SOURCE", "SCOPES", "HINT", "DIGEST", "LIMITS",
+        "CREATED (UTC)", "USED (UTC)", "EXPIRES (UTC)", "REVOKED (UTC)",
     ]  # fmt: skip
     assert [one.strip() for one in line[:3]] == ["help desk", "write", key[:6] + "…"]
     assert line[-1].strip() == "-"
@@ -162,3 +162,113 @@ async def test_the_development_key_is_withdrawn_again(database_url: str, pool: P
     assert await Keys(pool).grant("dev") is not None
     await withdraw_development_key(database_url)
     assert await Keys(pool).grant("dev") is None
+
+
+# Expiry, rotation, limits, and when a key was used.
+
+
+async def test_a_key_expires(cli: Cli, pool: Pool) -> None:
+    key = cli(
+        *("create", "--source", "shop", "--scope", "write", "--expires", "2999-01-31")
+    ).stdout.strip()
+    assert columns(cli("list"))[1][7].strip() == "2999-01-31 00:00"
+    assert await Keys(pool).grant(key) is not None
+    await pool.execute("update api_key set expires_at = now()")
+    assert await Keys(pool).grant(key) is None
+    assert "expired" in cli.refused("revoke", key[:6])
+    assert "has passed" in cli.refused(
+        *("create", "--source", "shop", "--scope", "write", "--expires", "2020-01-31")
+    )
+
+
+async def test_rotating_keeps_both_keys_alive_for_a_while(cli: Cli, pool: Pool) -> None:
+    old = cli(*("create", "--source", "shop", "--scope", "write", "--events", "70")).stdout.strip()
+    done = cli("rotate", old[:6], "--overlap-days", "2")
+    new = done.stdout.strip()
+    assert new != old
+    assert old not in done.stderr
+    first, second = [await Keys(pool).grant(key) for key in (old, new)]
+    assert first is not None
+    assert second is not None
+    assert (second.source_id, second.scopes, second.limits) == (
+        *(first.source_id, first.scopes),
+        Limits(events=70),
+    )
+    remaining = await pool.fetch("select expires_at - now() as left from api_key order by 1")
+    assert timedelta(hours=47) < remaining[0]["left"] <= timedelta(hours=48)
+    assert remaining[1]["left"] is None
+    await pool.execute("update api_key set expires_at = now() where expires_at is not null")
+    assert await Keys(pool).grant(old) is None
+    assert await Keys(pool).grant(new) is not None
+
+
+async def test_rotating_makes_no_key_live_longer(pool: Pool) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    key = await create_key(pool, "shop", ["write"], expires_at=soon)
+    await rotate_key(pool, key[:6], timedelta(days=7))
+    assert soon in [row.expires_at for row in await list_keys(pool)]
+
+
+async def test_a_key_is_given_limits_and_loses_them_again(cli: Cli, pool: Pool) -> None:
+    key = cli(
+        *("create", "--source", "shop", "--scope", "write", "--requests", "5", "--burst", "2")
+    ).stdout.strip()
+
+    async def limits() -> Limits:
+        grant = await Keys(pool, Limits(requests=99)).grant(key)
+        assert grant is not None
+        return grant.limits
+
+    assert await limits() == Limits(requests=5, events=0, burst=2)
+    assert columns(cli("list"))[1][4].strip() == "requests 5/s, events any, burst 2 s"
+    cli("limit", key[:6], "--events", "1000")
+    assert await limits() == Limits(requests=0, events=1000, burst=10)
+    cli("limit", key[:6])
+    assert await limits() == Limits(requests=99)
+    for option in (("--requests", "-1"), ("--burst", "0"), ("--events", "9" * 12)):
+        assert "a limit is" in cli.refused("limit", key[:6], *option)
+    assert await limits() == Limits(requests=99)
+
+
+async def test_the_list_says_when_a_key_was_last_used_and_it_is_seldom_written(
+    cli: Cli, pool: Pool
+) -> None:
+    key = await create_key(pool, "shop", ["write"])
+    assert columns(cli("list"))[1][6].strip() == "-"
+    await Keys(pool).grant(key)
+    used = await pool.fetchval("select last_used_at from api_key")
+    assert columns(cli("list"))[1][6].strip() == f"{used:%Y-%m-%d %H:%M}"
+    await Keys(pool).grant(key)
+    assert await pool.fetchval("select last_used_at from api_key") == used
+    await pool.execute("update api_key set last_used_at = now() - interval '11 minutes'")
+    await Keys(pool).grant(key)
+    assert await pool.fetchval("select last_used_at > $1 from api_key", used)
+
+
+async def test_a_key_is_known_where_nothing_may_be_written(pool: Pool, database_url: str) -> None:
+    key = await create_key(pool, "shop", ["read"])
+    reader = await open_pool(f"{database_url}&default_transaction_read_only=on")
+    assert await Keys(reader).grant(key) is not None
+    await reader.close()
+
+
+async def test_no_answer_and_no_log_line_has_a_key(
+    database_url: str, pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = await create_key(pool, "shop", ["write"])
+    async with running_api(database_url) as api:
+        basic = base64.b64encode(f"{key}:".encode()).decode()
+        said = []
+        for header in (key, f"Bearer {key}", f"Basic {basic}", f"Token {key}", f"{key} x", basic):
+            for method, path in (("POST", "/v1/track"), ("GET", "/customers")):
+                answer = await api.send(
+                    method, path, content=b"nonsense", headers={"Authorization": header}
+                )
+                assert answer.status_code in {400, 401, 403}
+                said.append(f"{answer.headers} {answer.text}")
+    # A piece of it, so that a shortened one is found too.
+    told = "\n".join([*said, *(record.getMessage() for record in caplog.records)])
+    assert key[8:16] not in told
+    assert basic[8:16] not in told
+    assert "nonsense" not in told

@@ -36,7 +36,7 @@ def test_every_setting_is_described_as_the_code_describes_it() -> None:
 def test_every_metric_is_described() -> None:
     exported = {
         sample.name
-        for metric in Metrics(None)._registry.collect()
+        for metric in Metrics()._registry.collect()
         for sample in metric.samples
         if not sample.name.endswith("_created")
     } | {"sojourn_messages"}
