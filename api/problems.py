@@ -131,6 +131,14 @@ def _fits(template: str, path: str) -> bool:
     return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) is not None
 
 
+def _http(app: FastAPI, request: Request, error: HTTPException) -> Response:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        known = _methods(app, request.url.path)
+        headers["Allow"] = ", ".join(known) or headers.get("Allow", "")
+    return problem(error.status_code, str(error.detail), headers=headers or None)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application as problem details."""
 
@@ -149,11 +157,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            known = _methods(app, request.url.path)
-            headers["Allow"] = ", ".join(known) or headers.get("Allow", "")
-        return problem(error.status_code, str(error.detail), headers=headers or None)
+        return _http(app, request, error)
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> Response:

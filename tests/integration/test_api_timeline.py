@@ -169,7 +169,8 @@ async def test_a_timeline_can_begin_at_any_moment(api: Api) -> None:
     two, one = await api.about("timeline")
     assert await api.about("timeline", before=two["at"]) == [one]
     assert await api.about("timeline", before="2000-01-01T00:00:00Z") == []
-    assert len(await api.about("timeline", before="9999-12-31T23:59:59Z")) == 2
+    for late in ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"):
+        assert len(await api.about("timeline", before=late)) == 2
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,6 @@ async def test_a_timeline_can_begin_at_any_moment(api: Api) -> None:
         "",
         "2026-01-01",
         "2026-01-01T00:00:00",
-        "9999-12-31T23:59:59-14:00",
         "2026-01-01T00:00:00Z~event~1",
         "1767225600000000",
         "1767225600000000~x",

@@ -1,0 +1,49 @@
+"""The OpenAPI document is true: schemathesis tries to prove otherwise, and finds nothing."""
+
+import asyncio
+from pathlib import Path
+
+from api.process import serve_app
+from infra.web import listen
+from tests.api import running_api
+from tests.parts import BIN, free_port
+
+_WITHIN = 120.0
+_EXAMPLES = 30
+_SEED = 1
+_CONFIGURATION = """
+[auth.openapi.key]
+username = "dev"
+password = ""
+"""
+
+
+async def test_schemathesis_finds_nothing(database_url: str, tmp_path: Path) -> None:
+    """All its phases, all its default checks, every route there is, on the real server."""
+    port = free_port()
+    async with running_api(database_url) as api:
+        await api.identify({"email": "ada@example.com"}, userId="ada")
+        await api.track("cart_abandoned", {"cart_id": "c1"}, user="ada")
+        with listen("127.0.0.1", port, "SOJOURN_API_PORT") as listener:
+            serving = asyncio.create_task(serve_app(api.app, listener, relay=False))
+            code, said = await _schemathesis(f"http://127.0.0.1:{port}/openapi.json", tmp_path)
+            serving.cancel()
+            await asyncio.wait([serving])
+        operations = sum(map(len, api.app.openapi()["paths"].values()))
+    assert code == 0, said
+    assert f"Tested: {operations}\n" in said
+
+
+async def _schemathesis(document: str, directory: Path) -> tuple[int | None, str]:
+    (directory / "schemathesis.toml").write_text(_CONFIGURATION)
+    process = await asyncio.create_subprocess_exec(
+        str(BIN / "schemathesis"),
+        *("run", document, "--seed", str(_SEED)),
+        *("--max-examples", str(_EXAMPLES), "--no-shrink"),
+        *("--suppress-health-check", "too_slow"),  # of making examples, on a busy machine
+        cwd=directory,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), _WITHIN)
+    return process.returncode, output.decode()
