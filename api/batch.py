@@ -65,7 +65,7 @@ async def take_array_apart(body: bytes) -> Sequence[Any]:
     return items
 
 
-def read_items(
+async def read_items(
     reader: SegmentReader, items: Sequence[Any], doubts: Doubts, post: Post, body: bytes
 ) -> list[Incoming | Rejection]:
     """Read the items of a batch of Segment's; arguments as `read_each`."""
@@ -74,10 +74,13 @@ def read_items(
         salvaged = salvage_batch(body)
         return salvaged[1] if salvaged is not None else ()
 
-    return read_each(items, doubts, lambda item: reader.read(None, item, post), split, message_id)
+    def read(item: Any) -> Incoming:
+        return reader.read(None, item, post)
+
+    return await read_each(items, doubts, read, split, message_id)
 
 
-def read_each(
+async def read_each(
     items: Sequence[Any],
     doubts: Doubts,
     read: Callable[[Any], Incoming],
@@ -103,7 +106,8 @@ def read_each(
             check_event(decoded, Doubts.of(item) if isinstance(item, bytes) else doubts)
             done.append(read(decoded))
         except Refused as error:
-            raw = split() if raw is None else raw
+            if raw is None:  # finding the items in a large text takes long: others go on meanwhile
+                raw = await asyncio.to_thread(split)
             text = raw[index].strip() if index < len(raw) else b""
             done.append(Rejection(error, text, named(decoded)))
     return done

@@ -122,7 +122,10 @@ class Alias(Call):
     """Another id by which a customer was known."""
 
     userId: Name | Number = Field(description="Your id of the customer from now on.")
-    previousId: Name | Number = Field(description="The id until now: a user's or a device's.")
+    previousId: Name | Number | None = Field(
+        None,
+        description="The id until now, a user's or a device's; without it the `anonymousId`.",
+    )
 
 
 class Item(Call):

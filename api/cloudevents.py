@@ -131,7 +131,7 @@ async def read_batch(
     Raises:
         Refused: it is no array.
     """
-    return read_each(
+    return await read_each(
         await take_array_apart(body),
         Doubts.of(body),
         lambda event: reader.read(event, post),

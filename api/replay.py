@@ -108,7 +108,7 @@ def segment_again(reader: SegmentReader) -> ReadAgain:
             fields, items = await take_apart(kept.body)
             doubts = Doubts.of(kept.body)
             post, _ = read_post(kept.source_id, kept.received_at, fields, doubts)
-            return read_items(reader, items, doubts, post, kept.body)
+            return await read_items(reader, items, doubts, post, kept.body)
         item = decode(kept.body, "event")
         check_event(item, Doubts.of(kept.body))
         if item.get("messageId") is None:

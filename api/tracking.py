@@ -51,7 +51,7 @@ async def batch(request: Request) -> Response:
     grant, body, (envelope, items) = await _receive(parts, request, "batch", now, take_apart)
     doubts = Doubts.of(body)
     post, ignored = read_post(grant.source_id, now, envelope, doubts)
-    read = read_items(parts.reader, items, doubts, post, body)
+    read = await read_items(parts.reader, items, doubts, post, body)
     origin = _origin(grant, now, "segment", circumstances(post))
     answer: dict[str, Any] = {"success": True, "receipts": await parts.intake.accept(origin, read)}
     if ignored:
