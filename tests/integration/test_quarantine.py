@@ -1,19 +1,19 @@
 """What is rejected is kept, can be put right, and counts once when it is replayed."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from infra.database.keys import create_key
 from infra.database.pool import Pool
 from infra.database.quarantine import Quarantine, Rejected
 from tests.api import Api, door_to, running_api
-from tests.unit.test_cli import ROOT, clean_environment
 
 CART = {"total": 5}
 TIME = "2026-01-02T03:04:05+00:00"
@@ -347,19 +347,16 @@ async def test_the_quarantine_is_a_metric(api: Api) -> None:
     assert "sojourn_quarantine_items 1.0" in (await api.get("/metrics")).text
 
 
-async def test_the_command_line_shows_and_replays_what_waits(api: Api, database_url: str) -> None:
-    async def run(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "quarantine", *words),
-            cwd=ROOT,
-            env=clean_environment() | {"SOJOURN_DATABASE_URL": database_url},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await asyncio.wait_for(process.communicate(stdin), 60)
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
+async def test_the_command_line_shows_and_replays_what_waits(
+    api: Api, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOJOURN_DATABASE_URL", database_url)
+
+    async def run(*words: str, given: bytes = b"") -> tuple[int, str, str]:
+        # In a thread, because a command has an event loop of its own.
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["quarantine", *words], given)
+        assert not isinstance(done.exception, Exception), done.exception
+        return done.exit_code, done.stdout, done.stderr
 
     await api.track("cart_abandoned", CART, messageId="m1")
     item = await the_item(api)
@@ -372,7 +369,7 @@ async def test_the_command_line_shows_and_replays_what_waits(api: Api, database_
     assert (await run("replay"))[0] == 1
     right = {"userId": "u1", "event": "cart_abandoned", "properties": {"cart_id": "c"}}
     body = orjson.dumps({**right, "messageId": "m1"})
-    code, shown, _ = await run("replay", name, "--body", "-", stdin=body)
+    code, shown, _ = await run("replay", name, "--body", "-", given=body)
     assert (code, shown) == (0, f"{name}  accepted  m1\n")
     assert [e["key"] for e in await api.about("enrollments")] == ["c"]
     assert (await run("delete", name))[0] == 0
