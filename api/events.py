@@ -84,7 +84,7 @@ class Accepted(BaseModel):
             400: "Not a CloudEvent, or one that cannot be taken; nothing was accepted.",
             401: "No key, or an unknown one.",
             403: "The key does not allow writing.",
-            413: "An event of more than 32 KB or a body of more than 500 KB.",
+            413: "An event of more than 32 KB or a body of more than 4 MB.",
             415: "An event format, a kind of data or a content encoding that is not understood.",
             429: "The key's limit; nothing was accepted. Retry-After says when to try again.",
             503: (

@@ -40,7 +40,7 @@ class Delivered(BaseModel):
             400: "Not JSON, or nested too deep. What was signed rightly is kept in quarantine.",
             401: "Not signed, signed by somebody else, or too long ago.",
             404: "There is no such hook.",
-            413: "A body of more than 500 KB, or a payload that stands for too many events.",
+            413: "A body of more than 4 MB, or a payload that stands for too many events.",
             415: "A content encoding that is not understood.",
             429: "The hook's limit; nothing was accepted. Retry-After says when to try again.",
             503: (

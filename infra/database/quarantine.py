@@ -20,12 +20,13 @@ from infra.database.pool import UNREACHABLE, Pool
 
 _log = structlog.get_logger()
 
-LONGEST = 512_000
-"""Bytes kept of one item; the rest is cut off, and the item is marked as cut."""
+LONGEST = 5_000_000
+"""Bytes kept of one item, more than a door reads; of a longer one the beginning, marked as cut."""
 
 _LONGEST_TEXT = 1_000
 _TIDY_EVERY = 3_600.0
-_TIDY_AFTER = 200
+_OFTEN = 10
+"""Tidied up whenever this part of a source's share has come in since."""
 _ROW = 512
 """About what a row takes beside its body, in bytes."""
 
@@ -176,8 +177,8 @@ class Quarantine:
             raise Unavailable("PostgreSQL does not answer") from error
         except (asyncpg.OperatorInterventionError, asyncpg.ReadOnlySQLTransactionError) as error:
             raise Unavailable("PostgreSQL does not take anything now") from error
-        self._since_tidied += len(once)
-        if self._since_tidied >= _TIDY_AFTER:
+        self._since_tidied += sum(len(row[4]) + _ROW for row in once.values())
+        if self._since_tidied >= self._most_bytes // _OFTEN:
             await self.tidy()
 
     async def run(self) -> None:

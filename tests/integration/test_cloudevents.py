@@ -15,6 +15,7 @@ from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_stru
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from api.body import LARGEST_BODY
 from api.process import serve_app
 from infra.web import listen
 from tests.api import Api, door_to, running_api
@@ -179,7 +180,7 @@ async def test_an_empty_batch_is_taken(api: Api) -> None:
         (b"[{}]", {"Content-Type": "application/cloudevents+json"}, 400, None),
         (b"", {"Content-Type": "application/cloudevents+avro"}, 415, None),
         (b"", {"Content-Type": "application/cloudevents-batch+protobuf"}, 415, None),
-        (b"x" * 600_000, {"Content-Type": "application/cloudevents+json"}, 413, None),
+        (b"x" * (LARGEST_BODY + 1), {"Content-Type": "application/cloudevents+json"}, 413, None),
         (b"[" + b"1," * 6_000 + b"1]", {"Content-Type": BATCH["Content-Type"]}, 413, None),
     ],
 )
@@ -226,7 +227,7 @@ async def test_every_status_in_the_document_is_answered(database_url: str) -> No
         await post(api, EVENT, STRUCTURED)
         await post(api, b"", STRUCTURED)
         await post(api, EVENT, {"Content-Type": "application/cloudevents+json"})
-        await post(api, b"x" * 600_000, STRUCTURED)
+        await post(api, b"x" * (LARGEST_BODY + 1), STRUCTURED)
         await post(api, EVENT, {**STRUCTURED, "Content-Type": "application/cloudevents+xml"})
         await api.pool.execute("update api_key set scopes = '{read}'")
         api.parts.keys._known.clear()

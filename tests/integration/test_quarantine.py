@@ -9,10 +9,11 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from api.body import LARGEST_BODY
 from cli.main import app
 from infra.database.keys import create_key
 from infra.database.pool import Pool
-from infra.database.quarantine import Quarantine, Rejected
+from infra.database.quarantine import LONGEST, Quarantine, Rejected
 from tests.api import Api, door_to, running_api
 
 CART = {"total": 5}
@@ -332,10 +333,10 @@ async def test_a_source_keeps_no_more_than_its_share_and_nothing_for_ever(pool: 
 async def test_a_body_of_any_length_is_kept_up_to_a_bound(api: Api, pool: Pool) -> None:
     source_id = await pool.fetchval("select id from source")
     quarantine = Quarantine(pool, timedelta(days=1), 10_000_000)
-    await quarantine.keep([_rejected(source_id, 1, 600_000)])
+    await quarantine.keep([_rejected(source_id, 1, LONGEST + 1)])
     item = await the_item(api)
     assert item["truncated"]
-    assert item["size"] == 512_000
+    assert item["size"] == LONGEST > LARGEST_BODY
     assert (await replay(api, item["id"]))["receipts"][0]["reason"].startswith("only the beginning")
     edited = await put(api, item["id"], {"type": "track", "userId": "u", "event": "fine"})
     assert edited["still_wrong"] is None

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from api.body import LARGEST_BODY
 from tests.api import Api, door_to, running_api
 from tests.unit.test_cli import assert_one_sentence, sojourn
 
@@ -231,7 +232,7 @@ async def test_every_status_in_the_document_is_answered(database_url: str) -> No
     ):
         await answer(api)
         await answer(api, b"not json")
-        await answer(api, b"x" * 600_000)
+        await answer(api, b"x" * (LARGEST_BODY + 1))
         await api.send("POST", "/webhooks/survey", content=b"{}")
         await api.send("POST", "/webhooks/nobody", content=b"{}")
         encoded = {"Authorization": "Bearer survey-secret", "Content-Encoding": "br"}
