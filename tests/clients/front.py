@@ -16,7 +16,7 @@ from api.tracking import PATHS
 from tests.api import Api
 
 _WITHIN = 60.0
-_ARRIVED_WITHIN = 15.0
+_ARRIVED_WITHIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
