@@ -19,14 +19,37 @@ NO_KEY = "no key: use HTTP Basic with the key as user name and no password"
 
 
 def presented_key(request: Request) -> str:
-    """The key that a request presents.
+    """The key that a request presents in its Authorization header.
 
     Raises:
         Unauthorized: it presents none, or none that can be read.
     """
-    header = request.headers.get("authorization")
+    header = _authorization(request)
     if header is None:
         raise Unauthorized(NO_KEY)
+    return _key_in(header)
+
+
+def write_key(request: Request) -> str | None:
+    """The key to post with; None where only the body can tell it.
+
+    Raises:
+        Unauthorized: it cannot be read.
+    """
+    header = _authorization(request)
+    if header is not None:
+        return _key_in(header)
+    key = request.query_params.get("writeKey")
+    return None if key is None else _checked(key)
+
+
+def _authorization(request: Request) -> str | None:
+    # To ask `request.headers` costs as much as all that is done with it.
+    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+    return next((v.decode("latin-1") for name, v in headers if name == b"authorization"), None)
+
+
+def _key_in(header: str) -> str:
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer":
         key = value.strip()
@@ -39,18 +62,6 @@ def presented_key(request: Request) -> str:
         # Not repeated: it may well be the key itself.
         raise Unauthorized("unknown authorization scheme: use Basic")
     return _checked(key)
-
-
-def write_key(request: Request) -> str | None:
-    """The key to post with; None where only the body can tell it.
-
-    Raises:
-        Unauthorized: it cannot be read.
-    """
-    if request.headers.get("authorization") is not None:
-        return presented_key(request)
-    key = request.query_params.get("writeKey")
-    return None if key is None else _checked(key)
 
 
 def write_key_in(fields: Mapping[str, Any]) -> str:

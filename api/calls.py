@@ -3,6 +3,7 @@
 The routes read and write raw JSON; these models say what that is, and are used for nothing else.
 """
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -11,10 +12,19 @@ from pydantic.json_schema import models_json_schema
 from typing_extensions import TypeAliasType
 
 from api.fields import LARGEST_NUMBER, LEAST_NUMBER, LONGEST_NAME
+from domain.customers import NOBODY
 
 _SCHEMAS = "#/components/schemas/"
 _NO_NUL = r"^[^\u0000]*$"
 _NOT_BLANK = r"^[^\u0000]*\S[^\u0000]*$"
+
+_NOBODY = "|".join(
+    "".join(f"[{c}{c.upper()}]" if c.isalpha() else re.sub(r"[][()]", r"\\\g<0>", c) for c in name)
+    for name in sorted(NOBODY)
+)
+_NOT_NOBODY = rf"(?!\s*(?:[0{{}}-]+|{_NOBODY})\s*$)"
+SOMEBODY = rf"^{_NOT_NOBODY}[^\u0000]*\S[^\u0000]*$"
+"""The pattern of a text that names somebody."""
 
 
 def _text(pattern: str = _NO_NUL, **bounds: int) -> Any:
@@ -25,6 +35,11 @@ Text = Annotated[str, _text()]
 Short = Annotated[str, _text(maxLength=LONGEST_NAME)]
 Name = Annotated[str, _text(_NOT_BLANK, minLength=1, maxLength=LONGEST_NAME)]
 Number = Annotated[int, Field(ge=LEAST_NUMBER, le=LARGEST_NUMBER)]
+UserId = Annotated[str, _text(rf"^{_NOT_NOBODY}[^\u0000]*$", maxLength=LONGEST_NAME)]
+Somebody = Annotated[str, _text(SOMEBODY, minLength=1, maxLength=LONGEST_NAME)]
+UserNumber = (
+    Annotated[int, Field(ge=LEAST_NUMBER, le=-2)] | Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+)
 Json = TypeAliasType("Json", "Text | float | bool | list[Json] | Object | None")
 Object = Annotated[
     dict[str, Json], Field(json_schema_extra={"propertyNames": {"pattern": _NO_NUL}})
@@ -33,7 +48,16 @@ Address = Annotated[str, _text(maxLength=500)]  # characters; each may be four b
 
 _WRITE_KEY = "Your key, where neither the Authorization header nor the URL has it."
 _EITHER = [
-    {"required": [field], "properties": {field: {"type": ["string", "integer"], "pattern": r"\S"}}}
+    {
+        "required": [field],
+        "properties": {
+            field: {
+                "type": ["string", "integer"],
+                "pattern": SOMEBODY,
+                "not": {"enum": [0, -1]},
+            }
+        },
+    }
     for field in ("userId", "anonymousId")
 ]
 
@@ -69,7 +93,7 @@ class Call(BaseModel):
 
     model_config = _open(anyOf=_EITHER)
 
-    userId: Short | Number | None = Field(None, description="Your id of the customer.")
+    userId: UserId | UserNumber | None = Field(None, description="Your id of the customer.")
     anonymousId: Short | Number | None = Field(None, description="A device's id; one of the two.")
     messageId: Short | Number | None = Field(
         None, description="Your id of the event; an event is taken once per source and messageId."
@@ -121,8 +145,8 @@ class Group(Call):
 class Alias(Call):
     """Another id by which a customer was known."""
 
-    userId: Name | Number = Field(description="Your id of the customer from now on.")
-    previousId: Name | Number | None = Field(
+    userId: Somebody | UserNumber = Field(description="Your id of the customer from now on.")
+    previousId: Somebody | UserNumber | None = Field(
         None,
         description="The id until now, a user's or a device's; without it the `anonymousId`.",
     )

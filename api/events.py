@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from api.auth import authorize
 from api.body import Doubts, check_event, decode, read_body
-from api.calls import Receipt
+from api.calls import SOMEBODY, Receipt
 from api.cloudevents import BATCH, STRUCTURED, from_binary, named, read_batch, structured
 from api.intake import Origin, Rejection
 from api.problems import documented
@@ -38,8 +38,8 @@ _EVENT: dict[str, Any] = {
     "title": "CloudEvent",
     "required": ["specversion", "id", "source", "type"],
     "anyOf": [
-        {"required": ["subject"], "properties": {"subject": {"type": "string"}}},
-        {"required": ["anonymousid"], "properties": {"anonymousid": {"type": "string"}}},
+        {"required": [name], "properties": {name: {"type": "string", "pattern": SOMEBODY}}}
+        for name in ("subject", "anonymousid")
     ],
     "properties": {
         "specversion": {"const": "1.0"},
@@ -50,7 +50,7 @@ _EVENT: dict[str, Any] = {
             "description": "A URI reference.",
         },
         "type": {**_NAME, "description": "The event's name."},
-        "subject": _or_null(_NAME, "The customer's user id."),
+        "subject": _or_null({**_NAME, "pattern": SOMEBODY}, "The customer's user id."),
         "anonymousid": _or_null(_NAME, "A device's id, an extension; one of the two."),
         "time": _or_null({"type": "string", "format": "date-time"}, "When it happened."),
         "datacontenttype": _or_null(

@@ -120,6 +120,14 @@ def unauthorized(error: Unauthorized) -> Response:
     return problem(error.status, error.detail, headers=headers)
 
 
+def _headers(app: FastAPI, request: Request, error: HTTPException) -> dict[str, str] | None:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        known = _methods(app, request.url.path)
+        headers["Allow"] = ", ".join(known) or headers.get("Allow", "")
+    return headers or None
+
+
 def _methods(app: FastAPI, path: str) -> list[str]:
     """Every method of a path, as documented: a route knows only its own."""
     paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
@@ -129,14 +137,6 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 def _fits(template: str, path: str) -> bool:
     return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) is not None
-
-
-def _http(app: FastAPI, request: Request, error: HTTPException) -> Response:
-    headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        known = _methods(app, request.url.path)
-        headers["Allow"] = ", ".join(known) or headers.get("Allow", "")
-    return problem(error.status_code, str(error.detail), headers=headers or None)
 
 
 def install(app: FastAPI) -> None:
@@ -157,7 +157,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        return _http(app, request, error)
+        headers = _headers(app, request, error)
+        return problem(error.status_code, str(error.detail), headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> Response:

@@ -243,11 +243,7 @@ async def edit(request: Request, parts: PartsOf, item_id: ItemId) -> EditedOut:
     )
 
 
-@router.post(
-    "/{item_id:quarantine_id}/replay",
-    summary="Replay an item",
-    responses=_NOT_FOUND,
-)
+@router.post("/{item_id:quarantine_id}/replay", summary="Replay an item", responses=_NOT_FOUND)
 async def replay(parts: PartsOf, operator: Operator, item_id: ItemId) -> ReplayedOut:
     """Read and accept an item as if it came now; replaying twice is fine."""
     result = await parts.replayer.replay(await _kept(parts, item_id), operator)

@@ -47,7 +47,7 @@ class Customer(BaseModel):
         return segment.name in self.segments
 
 
-_NOBODY = frozenset(
+NOBODY = frozenset(
     {
         "-1",
         "anonymous",
@@ -67,6 +67,7 @@ _NOBODY = frozenset(
         "ffffffff-ffff-ffff-ffff-ffffffffffff",
     }
 )
+"""What broken sources send as everybody's id, in small letters."""
 
 
 def names_nobody(identity: str) -> bool:
@@ -75,4 +76,4 @@ def names_nobody(identity: str) -> bool:
     Taken for an identity, it would make strangers one customer.
     """
     plain = identity.strip().casefold()
-    return plain in _NOBODY or not plain.strip("0-{}")
+    return plain in NOBODY or not plain.strip("0-{}")

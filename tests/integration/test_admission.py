@@ -153,7 +153,7 @@ async def test_nobody_joins_a_queue_that_does_not_move(pool: Pool) -> None:
             await asyncio.sleep(0)
         await asyncio.sleep(0.1)
         with pytest.raises(NotNow):
-            await acceptor.accept([incoming("m3")])
+            await asyncio.wait_for(acceptor.accept([incoming("m3")]), 5)
     assert await asyncio.gather(*waiting) == [[True], [True]]
     assert await acceptor.accept([incoming("m3")]) == [True]
 

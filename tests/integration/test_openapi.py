@@ -2,14 +2,15 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from api.process import serve_app
 from infra.web import listen
 from tests.api import running_api
 from tests.parts import BIN, free_port
 
-_WITHIN = 120.0
-_EXAMPLES = 30
+_WITHIN = 300.0
+_EXAMPLES = 10
 _SEED = 1
 _CONFIGURATION = """
 [auth.openapi.key]
@@ -19,27 +20,41 @@ password = ""
 
 
 async def test_schemathesis_finds_nothing(database_url: str, tmp_path: Path) -> None:
-    """All its phases, all its default checks, every route there is, on the real server."""
+    """All its phases, all its default checks, every route there is, on the real server.
+
+    But for the other names of a route, which are the same code and the same description.
+    """
     port = free_port()
     async with running_api(database_url) as api:
         await api.identify({"email": "ada@example.com"}, userId="ada")
         await api.track("cart_abandoned", {"cart_id": "c1"}, user="ada")
         with listen("127.0.0.1", port, "SOJOURN_API_PORT") as listener:
             serving = asyncio.create_task(serve_app(api.app, listener, relay=False))
-            code, said = await _schemathesis(f"http://127.0.0.1:{port}/openapi.json", tmp_path)
+            paths: dict[str, Any] = api.app.openapi()["paths"]
+            others = [path for path, operations in paths.items() if _is_another_name(operations)]
+            document = f"http://127.0.0.1:{port}/openapi.json"
+            code, said = await _schemathesis(document, tmp_path, others)
             serving.cancel()
             await asyncio.wait([serving])
-        operations = sum(map(len, api.app.openapi()["paths"].values()))
+        operations = sum(map(len, paths.values())) - len(others)
+    assert len(others) == 10
     assert code == 0, said
     assert f"Tested: {operations}\n" in said
 
 
-async def _schemathesis(document: str, directory: Path) -> tuple[int | None, str]:
+def _is_another_name(operations: dict[str, Any]) -> bool:
+    return any(o["summary"].startswith("The same as") for o in operations.values())
+
+
+async def _schemathesis(
+    document: str, directory: Path, without: list[str]
+) -> tuple[int | None, str]:
     (directory / "schemathesis.toml").write_text(_CONFIGURATION)
     process = await asyncio.create_subprocess_exec(
         str(BIN / "schemathesis"),
         *("run", document, "--seed", str(_SEED)),
         *("--max-examples", str(_EXAMPLES), "--no-shrink"),
+        *(argument for path in without for argument in ("--exclude-path", path)),
         *("--suppress-health-check", "too_slow"),  # of making examples, on a busy machine
         cwd=directory,
         stdout=asyncio.subprocess.PIPE,
