@@ -146,9 +146,8 @@ class Alias(Call):
     """Another id by which a customer was known."""
 
     userId: Somebody | UserNumber = Field(description="Your id of the customer from now on.")
-    previousId: Somebody | UserNumber | None = Field(
-        None,
-        description="The id until now, a user's or a device's; without it the `anonymousId`.",
+    previousId: Somebody | UserNumber = Field(
+        description="The id until now: a user's or a device's."
     )
 
 

@@ -205,6 +205,7 @@ def _alias(
 ) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
     if user_id is None:
         raise Refused("userId is required: the id that previousId becomes", field="userId")
+    # The browser's library, told one id only, means the device that it is on.
     previous_id = id_of(item, "previousId") or anonymous_id
     if previous_id is None:
         raise Refused("previousId is required", field="previousId")

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.process import running_app
 from api.state import Parts
+from domain.limits import Limits
 from infra.database.keys import SCOPES, create_key
 from infra.database.pool import Pool, close_pool, open_pool
 from infra.relay import run_relay
@@ -258,3 +259,10 @@ async def call_raw(
     asgi_send: Send = send
     await app(scope, asgi_receive, asgi_send)
     return sent
+
+
+async def slow_key(api: Api) -> str:
+    """A key that may do one thing, and nothing more for ever: the clock of limits stands still."""
+    api.parts.admission._clock = lambda: 0.0
+    scopes = ["write", "read", "operate"]
+    return await create_key(api.pool, "slow", scopes, limits=Limits(1, 0, 1))

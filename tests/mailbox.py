@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 
 from cli.mailbox.process import serve
 from infra.settings import Settings
+from tests.parts import free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,6 @@ class Mailbox:
         """Forget messages and faults."""
         (await self.http.delete("/messages")).raise_for_status()
         (await self.http.delete("/faults")).raise_for_status()
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -29,12 +30,25 @@ BIN = Path(sys.executable).parent
 _TEMPLATE = "sojourn_template"
 
 
+def _ports() -> Iterator[int]:
+    # Below those that the system gives to connections, and apart from those of the runs beside.
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw7").removeprefix("gw")) % 8
+    mine = range(14_000 + 2_000 * beside, 16_000 + 2_000 * beside)
+    begin = os.getpid() % len(mine)
+    yield from itertools.cycle((*mine[begin:], *mine[:begin]))
+
+
+_next_port = _ports()
+
+
 def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is free now, and that nobody else here is given soon."""
+    for port in _next_port:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.parts import free_port
+
 pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,13 +27,7 @@ PARTS = {"api", "mailbox", "postgres", "temporal", "worker"}
 
 def free_ports() -> dict[str, str]:
     names = ("API", "TEMPORAL", "TEMPORAL_UI", "SMTP", "MAILBOX")
-    with contextlib.ExitStack() as held:
-        return {
-            f"SOJOURN_{name}_PORT": str(
-                held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            )
-            for name in names
-        }
+    return {f"SOJOURN_{name}_PORT": str(free_port()) for name in names}
 
 
 class Dev:

@@ -22,7 +22,8 @@ from infra.database.pool import close_pool, open_pool
 from infra.settings import Settings
 from infra.temporal import register
 from tests.faults import LEASE, SOURCES
-from tests.mailbox import Mailbox, free_port
+from tests.mailbox import Mailbox
+from tests.parts import free_port
 
 APIS = ("api-1", "api-2")
 RELAYS = ("relay-1", "relay-2")

@@ -32,7 +32,8 @@ from infra.channels import (
 )
 from infra.channels.envelope import compose, message_id, parse_recipient, parse_sender
 from infra.channels.over_http import retry_after
-from tests.mailbox import Mailbox, free_port, running_mailbox
+from tests.mailbox import Mailbox, running_mailbox
+from tests.parts import free_port
 
 SENT_AT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 FAMILY = "👩‍👧"

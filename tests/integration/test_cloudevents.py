@@ -18,7 +18,7 @@ from cloudevents.core.v1.event import CloudEvent
 from api.body import LARGEST_BODY
 from api.process import serve_app
 from infra.web import listen
-from tests.api import Api, door_to, running_api
+from tests.api import Api, door_to, running_api, slow_key
 
 CLIENT = Path(__file__).parents[1] / "clients_cloudevents"
 DEV = {"Authorization": "Bearer dev"}
@@ -228,6 +228,9 @@ async def test_every_status_in_the_document_is_answered(database_url: str) -> No
         await post(api, b"", STRUCTURED)
         await post(api, EVENT, {"Content-Type": "application/cloudevents+json"})
         await post(api, b"x" * (LARGEST_BODY + 1), STRUCTURED)
+        slow = await slow_key(api)
+        for _ in range(2):
+            await post(api, EVENT, {**STRUCTURED, "Authorization": f"Bearer {slow}"})
         await post(api, EVENT, {**STRUCTURED, "Content-Type": "application/cloudevents+xml"})
         await api.pool.execute("update api_key set scopes = '{read}'")
         api.parts.keys._known.clear()

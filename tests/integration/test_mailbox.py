@@ -16,7 +16,8 @@ from cli.mailbox import MessageStore, StoredMessage, create_app, serve
 from cli.mailbox.smtp import read_message
 from domain.errors import ConfigurationError
 from infra.settings import Settings
-from tests.mailbox import Mailbox, free_port, running_mailbox
+from tests.mailbox import Mailbox, running_mailbox
+from tests.parts import free_port
 
 XSS = "<script>alert('1')</script>\"><img src=x onerror=alert(2)>"
 SEND = "/v1/projects/p/messages:send"

@@ -12,7 +12,11 @@ from tests.parts import BIN, free_port
 _WITHIN = 300.0
 _EXAMPLES = 10
 _SEED = 1
+# What PostgreSQL cannot store (U+0000) is refused wherever it is, which no schema can say.
 _CONFIGURATION = """
+[generation]
+allow-x00 = false
+
 [auth.openapi.key]
 username = "dev"
 password = ""
@@ -32,12 +36,14 @@ async def test_schemathesis_finds_nothing(database_url: str, tmp_path: Path) -> 
             serving = asyncio.create_task(serve_app(api.app, listener, relay=False))
             paths: dict[str, Any] = api.app.openapi()["paths"]
             others = [path for path, operations in paths.items() if _is_another_name(operations)]
+            assert len(others) == 9
+            # What a tool may post there is said by its hook's file, and by no schema.
+            others.append("/webhooks/{name}")
             document = f"http://127.0.0.1:{port}/openapi.json"
             code, said = await _schemathesis(document, tmp_path, others)
             serving.cancel()
             await asyncio.wait([serving])
         operations = sum(map(len, paths.values())) - len(others)
-    assert len(others) == 10
     assert code == 0, said
     assert f"Tested: {operations}\n" in said
 

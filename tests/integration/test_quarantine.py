@@ -345,6 +345,7 @@ async def test_a_body_of_any_length_is_kept_up_to_a_bound(api: Api, pool: Pool) 
 
 async def test_the_quarantine_is_a_metric(api: Api) -> None:
     await api.post("/v1/track", b"not json")
+    await api.parts.figures.refresh()
     assert "sojourn_quarantine_items 1.0" in (await api.get("/metrics")).text
 
 

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from api.body import LARGEST_BODY
+from domain.limits import Limits
 from tests.api import Api, door_to, running_api
 from tests.unit.test_cli import assert_one_sentence, sojourn
 
@@ -233,6 +235,14 @@ async def test_every_status_in_the_document_is_answered(database_url: str) -> No
         await answer(api)
         await answer(api, b"not json")
         await answer(api, b"x" * (LARGEST_BODY + 1))
+        parts = api.parts
+        grants = parts.hook_grants
+        slow = {hook: replace(grant, limits=Limits(1, 0, 1)) for hook, grant in grants.items()}
+        api.app.state.parts = replace(parts, hook_grants=slow)
+        api.parts.admission._clock = lambda: 0.0
+        for _ in range(2):
+            await answer(api)
+        api.app.state.parts = parts
         await api.send("POST", "/webhooks/survey", content=b"{}")
         await api.send("POST", "/webhooks/nobody", content=b"{}")
         encoded = {"Authorization": "Bearer survey-secret", "Content-Encoding": "br"}

@@ -19,6 +19,7 @@ from cli.dev.run_file import RunFile, end_process, postmaster
 from domain.errors import ConfigurationError
 from infra import logs
 from infra.settings import Settings
+from tests.parts import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,14 +42,7 @@ def clean_environment() -> dict[str, str]:
 
 def free_ports() -> dict[str, int]:
     names = ("API", "TEMPORAL", "TEMPORAL_UI", "SMTP", "MAILBOX")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {
-        f"SOJOURN_{name}_PORT": held.getsockname()[1]
-        for name, held in zip(names, sockets, strict=True)
-    }
-    for held in sockets:
-        held.close()
-    return ports
+    return {f"SOJOURN_{name}_PORT": free_port() for name in names}
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[str], *expected: str) -> None:

@@ -313,11 +313,6 @@ def test_an_alias_without_one_of_its_two_ids_is_refused(field: str, value: Any) 
     assert refused("alias", **{**known, field: value}).field == field
 
 
-def test_an_alias_without_a_previous_id_is_about_its_anonymous_one() -> None:
-    event = read("alias", userId="ada", anonymousId="device-2")
-    assert event.effects == {"alias": {"previous_id": "device-2"}}
-
-
 def test_traits_make_a_customer_reachable() -> None:
     traits = {
         "email": " a@example.com ",
