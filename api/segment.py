@@ -87,7 +87,7 @@ class SegmentReader:
             # A fact like others; no journey listens to it.
             name, content, effects = text_of(item, "name") or kind, _recorded(item), None
         elif kind == "alias":
-            name, content, effects = _alias(item, user_id, anonymous_id)
+            name, content, effects = _alias(item, user_id)
         else:
             raise Refused(f"type {kind[:40]!r} is not one of {', '.join(KINDS)}", field="type")
         return Incoming(
@@ -201,12 +201,11 @@ def _identities(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _alias(
-    item: Mapping[str, Any], user_id: str | None, anonymous_id: str | None
+    item: Mapping[str, Any], user_id: str | None
 ) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
     if user_id is None:
         raise Refused("userId is required: the id that previousId becomes", field="userId")
-    # The browser's library, told one id only, means the device that it is on.
-    previous_id = id_of(item, "previousId") or anonymous_id
+    previous_id = id_of(item, "previousId")
     if previous_id is None:
         raise Refused("previousId is required", field="previousId")
     if names_nobody(previous_id):
