@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,7 +174,10 @@ def sleeper() -> Iterator[psutil.Process]:
     """A process that looks like one of ours."""
     argv = [sys.executable, "-c", "import time; time.sleep(60)", "cli.main"]
     with subprocess.Popen(argv) as process:
-        yield psutil.Process(process.pid)
+        found = psutil.Process(process.pid)
+        while "cli.main" not in found.cmdline():  # it may not have begun to be one yet
+            time.sleep(0.01)
+        yield found
         process.kill()
 
 
