@@ -123,8 +123,8 @@ def unauthorized(error: Unauthorized) -> Response:
 def _headers(app: FastAPI, request: Request, error: HTTPException) -> dict[str, str] | None:
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        known = _methods(app, request.url.path)
-        headers["Allow"] = ", ".join(known) or headers.get("Allow", "")
+        known = _methods(app, request.url.path) or sorted(headers.get("Allow", "").split(", "))
+        headers["Allow"] = ", ".join(known)
     return headers or None
 
 
