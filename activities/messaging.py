@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
@@ -34,13 +34,32 @@ from domain.ports import Channel, Gate, Renderer
 HEARTBEAT_EVERY = timedelta(seconds=2)
 
 
-class MessagingActivities:
-    """Sends messages. Every answer is in the ledger before it is given."""
+def _real_time() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self, gate: Gate, renderer: Renderer, channels: Mapping[str, Channel]) -> None:
+
+class MessagingActivities:
+    """Sends messages. Every answer is in the ledger before it is given.
+
+    Args:
+        gate: decides.
+        renderer: gives the words.
+        channels: by name.
+        now: what time it is, as the gate's clock has it.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        renderer: Renderer,
+        channels: Mapping[str, Channel],
+        *,
+        now: Callable[[], datetime] = _real_time,
+    ) -> None:
         self._gate = gate
         self._renderer = renderer
         self._channels = channels
+        self._now = now
 
     @activity.defn(name="send")
     async def send(self, request: SendRequest) -> SendAnswer:
@@ -83,7 +102,7 @@ class MessagingActivities:
         decision = await self._gate.decide(request, message)
         if not isinstance(decision, Go):
             return decision
-        if decision.in_flight_since is not None and not _may_repeat(
+        if decision.in_flight_since is not None and not self._may_repeat(
             channel, message.topic, decision.in_flight_since
         ):
             return await self._unknown(
@@ -107,7 +126,7 @@ class MessagingActivities:
         go: Go,
         content: Rendered,
     ) -> Sent | Suppressed | Unknown:
-        now = datetime.now(UTC)
+        now = self._now()
         parcel = Parcel(
             key=request.key(message),
             message_id=go.message_id,
@@ -143,7 +162,7 @@ class MessagingActivities:
                     next_retry_delay=retry_after,
                 )
             case Ambiguous(detail):
-                if _may_repeat(channel, message.topic, go.in_flight_since or now):
+                if self._may_repeat(channel, message.topic, go.in_flight_since or now):
                     raise ApplicationError(
                         f"{message.channel}: no clear answer: {detail}", type="Ambiguous"
                     )
@@ -163,6 +182,16 @@ class MessagingActivities:
         await self._gate.complete(go.message_id, Verdict.SUPPRESSED, reason, detail=detail)
         return Suppressed(reason=reason, detail=detail)
 
+    def _may_repeat(self, channel: Channel, topic: Topic, called_at: datetime) -> bool:
+        """Whether a message that the provider may have taken can be handed over again (G4).
+
+        Where the provider remembers our key, within the key's life; elsewhere only service
+        messages, for which a second copy is better than none.
+        """
+        if channel.idempotency_life is not None:
+            return self._now() - called_at < channel.idempotency_life
+        return topic is Topic.SERVICE
+
 
 @contextlib.asynccontextmanager
 async def _signs_of_life() -> AsyncIterator[None]:
@@ -178,14 +207,3 @@ async def _signs_of_life() -> AsyncIterator[None]:
         yield
     finally:
         beating.cancel()
-
-
-def _may_repeat(channel: Channel, topic: Topic, called_at: datetime) -> bool:
-    """Whether a message that the provider may have taken can be handed over again (G4).
-
-    Where the provider remembers our key, within the key's life; elsewhere only service
-    messages, for which a second copy is better than none.
-    """
-    if channel.idempotency_life is not None:
-        return datetime.now(UTC) - called_at < channel.idempotency_life
-    return topic is Topic.SERVICE

@@ -17,7 +17,7 @@ from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
 from infra.database.pool import Pool
 from journeys.abandoned_cart import AbandonedCart, CartParameters
-from tests.memory import MemoryStore, Person
+from rehearsal import MemoryStore, Person
 
 CART = CartAbandoned(cart_id="c1")
 PROMOTION = Template("abandoned_cart/reminder", CartAbandoned)
@@ -113,7 +113,7 @@ def memory_world() -> MemoryWorld:
     """A customer with a push token, enrolled by a cart."""
     store = MemoryStore()
     person = store.person(addresses={"push": "token"})
-    person.acknowledge(CART)
+    person.enroll("enr_1", CART)
     return MemoryWorld(store, store, person)
 
 

@@ -25,7 +25,7 @@ from infra.database.pool import Pool
 from infra.relay import Relay
 from journeys.abandoned_cart import AbandonedCart, CartParameters
 from journeys.catalog import Catalog
-from tests.memory import PlainRenderer, RecordingChannel
+from rehearsal import PlainRenderer, RecordingChannel
 from tests.worlds import PostgresWorld, postgres_world, track
 from worker.process import build_workers
 from workflows import Journey, Outcome

@@ -16,8 +16,8 @@ from infra.channels import ConfiguredEndpoints
 from infra.database.gate import PostgresGate
 from journeys.abandoned_cart import AbandonedCart
 from journeys.catalog import Catalog
+from rehearsal import PlainRenderer, RecordingChannel
 from tests.api import Api, running_api
-from tests.memory import PlainRenderer, RecordingChannel
 from worker.process import build_workers
 from workflows.attributes import CUSTOMER
 

@@ -1,13 +1,22 @@
 """Journeys that ask about computed traits and segments, in the sandbox and in skipped time."""
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
 
 from domain.events import SegmentEntered, SegmentLeft
-from tests.plays import Stage
+from rehearsal import Rehearsal
 from tests.unit.audience_specimens import ComeBack
 from workflows import Outcome
+
+
+@pytest.fixture
+async def rehearsal() -> AsyncIterator[Rehearsal]:
+    """In the sandbox: what conditions are made of must pass it."""
+    async with Rehearsal(sandboxed=True) as opened:
+        yield opened
+
 
 LAPSING = SegmentEntered(segment="lapsing", evidence={"days_since_order": 61})
 
@@ -20,14 +29,14 @@ LAPSING = SegmentEntered(segment="lapsing", evidence={"days_since_order": 61})
     ],
 )
 async def test_a_journey_branches_on_what_is_so_at_that_moment(
-    stage: Stage, segments: tuple[str, ...], computed: dict[str, float], said: str
+    rehearsal: Rehearsal, segments: tuple[str, ...], computed: dict[str, float], said: str
 ) -> None:
-    play = await stage.play(ComeBack, LAPSING, segments=segments, computed=computed)
+    play = await rehearsal.play(ComeBack, LAPSING, segments=segments, computed=computed)
     assert await play.ends() == Outcome.completed(said)
 
 
-async def test_a_journey_is_left_when_its_segment_is(stage: Stage) -> None:
-    play = await stage.play(ComeBack, LAPSING)
+async def test_a_journey_is_left_when_its_segment_is(rehearsal: Rehearsal) -> None:
+    play = await rehearsal.play(ComeBack, LAPSING)
     await play.happens(SegmentLeft(segment="high_value"))
     await play.happens(SegmentLeft(segment="lapsing"))
     assert await play.ends() == Outcome.converted("came back after 61")

@@ -9,16 +9,15 @@ import pytest
 from domain.errors import BadParameters, JourneyError
 from domain.events import CartAbandoned
 from journeys.catalog import Catalog, discover
-from tests.plays import Stage
+from rehearsal import Rehearsal
 from tests.unit.specimens import OneSend
 
 
-async def test_the_copies_that_the_sandbox_makes_are_not_found(stage: Stage) -> None:
-    play = await stage.play(discover()[0], CartAbandoned(cart_id="c1"))
-    await play.settles()
-    names = [cls.declaration.name for cls in discover()]
+async def test_the_copies_that_the_sandbox_makes_are_not_found() -> None:
+    async with Rehearsal(sandboxed=True) as rehearsal:
+        await rehearsal.play(discover()[0], CartAbandoned(cart_id="c1"))
+        names = [cls.declaration.name for cls in discover()]
     assert names == ["abandoned_cart", "post_purchase_survey"]
-    await play.handle.terminate()
 
 
 def test_two_journeys_of_one_name_are_refused() -> None:

@@ -1,16 +1,15 @@
 """A journey whose customer turns out to be another, in skipped time."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus as Status
 
 from domain.events import CUSTOMER_MERGED, CartAbandoned, Envelope, Event, PurchaseMade
 from domain.outcomes import OutcomeKind
 from journeys.abandoned_cart import AbandonedCart
-from tests.plays import Play, Stage
+from rehearsal import Play, Rehearsal
 from tests.unit.specimens import Tidy
 from workflows.attributes import CUSTOMER, STATE
 
@@ -20,31 +19,25 @@ BOUGHT = PurchaseMade(order_id="o1", cart_id="c1")
 
 def _merge(play: Play, into: str, *, over: bool = False) -> Envelope:
     """As the merging transaction does: the news is numbered, the person known by both ids."""
-    number = len(play.who.acknowledged) + 1
-    ended = [f"enr_{play.who.customer_id}"] if over else []
+    acknowledged = play.enrollment.acknowledged
+    number = len(acknowledged) + 1
+    ended = [play.enrollment.enrollment_id] if over else []
     told: dict[str, Any] = {
         "customer_id": into,
         "merged": play.who.customer_id,
         "ended": ended,
     }
     envelope = Envelope(number, CUSTOMER_MERGED, f"merge-{number}", "2026-01-01T00:00:00Z", told)
-    play.who.acknowledged.append(envelope)
+    acknowledged.append(envelope)
     play.stage.store.people[into] = play.who
     return envelope
 
 
-async def _has_ended(play: Play) -> None:
-    """Without that any of its time had to pass: asking skips none."""
-    async with asyncio.timeout(20):
-        while (await play.handle.describe()).status is not WorkflowExecutionStatus.COMPLETED:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-async def test_a_journey_goes_on_under_the_customer_who_stays(stage: Stage) -> None:
-    play = await stage.play(AbandonedCart, CART)
+async def test_a_journey_goes_on_under_the_customer_who_stays(rehearsal: Rehearsal) -> None:
+    play = await rehearsal.play(AbandonedCart, CART)
     await play.passes(timedelta(minutes=30))
     await play.relay(_merge(play, "cus_stays"))
-    assert (await play.handle.describe()).typed_search_attributes[CUSTOMER] == "cus_stays"
+    assert play.attributes[CUSTOMER] == "cus_stays"
     assert "customer `cus_stays`" in await play.story()
     await play.passes(timedelta(minutes=31))
     assert play.sent == ["reminder/push"]
@@ -52,8 +45,8 @@ async def test_a_journey_goes_on_under_the_customer_who_stays(stage: Stage) -> N
     assert (await play.ends()).kind is OutcomeKind.CONVERTED
 
 
-async def test_g3_nothing_is_sent_before_the_merge_is_heard(stage: Stage) -> None:
-    play = await stage.play(AbandonedCart, CART)
+async def test_g3_nothing_is_sent_before_the_merge_is_heard(rehearsal: Rehearsal) -> None:
+    play = await rehearsal.play(AbandonedCart, CART)
     await play.settles()
     _merge(play, "cus_late")
     bought: Event = BOUGHT
@@ -63,41 +56,45 @@ async def test_g3_nothing_is_sent_before_the_merge_is_heard(stage: Stage) -> Non
     assert play.sent == []
 
 
-async def test_the_younger_of_two_ends_as_merged_and_sends_nothing_more(stage: Stage) -> None:
-    play = await stage.play(AbandonedCart, CART)
+async def test_the_younger_of_two_ends_as_merged_and_sends_nothing_more(
+    rehearsal: Rehearsal,
+) -> None:
+    play = await rehearsal.play(AbandonedCart, CART)
     await play.settles()
     await play.relay(_merge(play, "cus_older", over=True))
-    await _has_ended(play)
+    assert play.status is Status.COMPLETED  # without that any of its time had to pass
     outcome = await play.ends()
     assert outcome.kind is OutcomeKind.MERGED
     assert play.sent == []
-    assert (await play.handle.describe()).typed_search_attributes[STATE] == "merged"
+    assert play.attributes[STATE] == "merged"
 
 
-async def test_the_younger_is_over_wherever_it_stands(stage: Stage) -> None:
-    play = await stage.play(Tidy, CART)
+async def test_the_younger_is_over_wherever_it_stands(rehearsal: Rehearsal) -> None:
+    play = await rehearsal.play(Tidy, CART)
     await play.settles()
     await play.relay(_merge(play, "cus_before", over=True))
-    await _has_ended(play)
+    assert play.status is Status.COMPLETED  # without that any of its time had to pass
     assert (await play.ends()).kind is OutcomeKind.MERGED
     assert "tidying up" in await play.story()
 
 
-async def test_a_journey_that_begins_with_the_news_that_it_is_over_ends(stage: Stage) -> None:
-    play = await stage.play(AbandonedCart, CART)
+async def test_a_journey_that_begins_with_the_news_that_it_is_over_ends(
+    rehearsal: Rehearsal,
+) -> None:
+    play = await rehearsal.play(AbandonedCart, CART, settled=False)
     news = _merge(play, "cus_early", over=True)
-    await play.handle.signal(CUSTOMER_MERGED, [news])
+    await play.signal(CUSTOMER_MERGED, [news])
     await play.settles()
-    await _has_ended(play)
+    assert play.status is Status.COMPLETED  # without that any of its time had to pass
     assert (await play.ends()).kind is OutcomeKind.MERGED
 
 
 @pytest.mark.parametrize("payload", [None, {"customer_id": "cus_x", "ended": []}, [{"a": 1}], 7])
-async def test_4_nobody_is_merged_by_hand(stage: Stage, payload: Any) -> None:
-    play = await stage.play(AbandonedCart, CART)
+async def test_4_nobody_is_merged_by_hand(rehearsal: Rehearsal, payload: Any) -> None:
+    play = await rehearsal.play(AbandonedCart, CART)
     await play.settles()
     args = [] if payload is None else [payload]
-    await play.handle.signal(CUSTOMER_MERGED, args=args)
+    await play.signal(CUSTOMER_MERGED, *args)
     await play.settles()
     story = await play.story()
     assert "could not be read" in story

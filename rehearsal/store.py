@@ -1,105 +1,53 @@
-"""The store in memory, and a channel that records: the same ports, without I/O.
+"""The store in memory: the same ports as the real one, the same rules, without I/O.
 
 `tests/integration/test_gate.py` holds the real store and this one to one contract.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from domain.customers import Customer
 from domain.enrollments import EndAnswer, EndRequest
-from domain.events import Envelope, Event
-from domain.gate import Facts, LedgerRow, Proceed, judge
+from domain.gate import Facts, Proceed, judge
 from domain.messages import (
-    Accepted,
     Decision,
     Go,
     Held,
     Message,
-    Parcel,
-    ProviderAnswer,
     Reason,
-    Rendered,
     SendRequest,
     Stale,
     Suppressed,
     Verdict,
 )
-from domain.outcomes import Outcome
+from rehearsal.people import Now, Person, Row, real_time
+
+ENDPOINT = "https://example.test/care"
+"""Where messages to our own people go."""
 
 
-@dataclass
-class Row:
-    """One message in the ledger."""
-
-    message_id: str
-    key: str
-    message: Message
-    verdict: Verdict
-    reason: Reason
-    detail: str = ""
-    objective: str | None = None
-    in_flight_since: datetime | None = None
-    decided_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def as_read(self) -> LedgerRow:
-        """As the gate's rules read it."""
-        return LedgerRow(
-            self.message_id, self.verdict, self.reason, self.detail, self.in_flight_since
-        )
-
-
-@dataclass
-class Person:
-    """A customer in memory, with at most one enrollment."""
-
-    customer_id: str
-    addresses: dict[str, str] = field(default_factory=dict)
-    traits: dict[str, Any] = field(default_factory=dict)
-    holds: list[str] = field(default_factory=list)
-    computed: dict[str, Any] = field(default_factory=dict)
-    segments: tuple[str, ...] = ()
-    acknowledged: list[Envelope] = field(default_factory=list)
-    listens: tuple[str, ...] = ()
-    outcome: Outcome | None = None
-    ledger: dict[str, Row] = field(default_factory=dict)
-
-    def acknowledge(self, event: Event) -> Envelope:
-        """What the accepting transaction does: number the event, note what it opens or closes."""
-        number = len(self.acknowledged) + 1
-        properties = event.model_dump(mode="json", exclude_none=True)
-        name = type(event).name
-        envelope = Envelope(number, name, f"e{number}", datetime.now(UTC).isoformat(), properties)
-        self.acknowledged.append(envelope)
-        if event.hold is not None:
-            what = f"{event.hold.kind} {getattr(event, event.hold.reference)}"
-            if event.hold.action == "open":
-                self.holds.append(what)
-            elif what in self.holds:
-                self.holds.remove(what)
-        return envelope
-
-    def said(self) -> list[tuple[str, str, str]]:
-        """The ledger as (key without the enrollment, verdict, reason)."""
-        return [
-            (row.key.partition("/")[2], row.verdict.value, row.reason.value)
-            for row in self.ledger.values()
-        ]
+def _nobody(_: Row) -> None:
+    pass
 
 
 class MemoryStore:
-    """Implements the ports `Gate`, `Enrollments` and `Customers`."""
+    """Implements the ports `Gate`, `Enrollments` and `Customers`.
 
-    def __init__(self) -> None:
+    Args:
+        now: what time it is.
+        told: called with every row of the ledger when it is written or changed.
+    """
+
+    def __init__(self, now: Now = real_time, told: Callable[[Row], None] = _nobody) -> None:
         self.people: dict[str, Person] = {}
+        self._now = now
+        self._told = told
         self._ids = count(1)
 
     def person(self, **about: Any) -> Person:
         """A new customer."""
-        person = Person(f"cus_{next(self._ids)}", **about)
+        person = Person(f"cus_{next(self._ids)}", now=self._now, **about)
         self.people[person.customer_id] = person
         return person
 
@@ -113,21 +61,24 @@ class MemoryStore:
             open_holds=tuple(person.holds),
             computed=person.computed,
             segments=person.segments,
+            time_zone=person.time_zone,
+            locale=person.locale,
         )
 
     async def end(self, request: EndRequest) -> EndAnswer:
         """As `Enrollments.end`."""
         person = self.people[request.customer_id]
-        news = person.acknowledged[request.heard :]
+        enrollment = person.enrollments[request.enrollment_id]
+        news = enrollment.acknowledged[request.heard :]
         if news:
             return EndAnswer(ended=False, news=news)
-        person.outcome = person.outcome or request.outcome
-        for row in person.ledger.values():
+        if enrollment.outcome is None:
+            enrollment.outcome, enrollment.ended_at = request.outcome, self._now()
+        for row in person.rows(request.enrollment_id):
             if row.in_flight_since is not None:
-                row.verdict, row.reason = Verdict.UNKNOWN, Reason.AMBIGUOUS
-                row.in_flight_since = None
+                self._change(row, Verdict.UNKNOWN, Reason.AMBIGUOUS)
             elif row.verdict in {Verdict.HELD, Verdict.STALE, Verdict.SENDING}:
-                row.verdict, row.reason = Verdict.SUPPRESSED, Reason.JOURNEY_ENDED
+                self._change(row, Verdict.SUPPRESSED, Reason.JOURNEY_ENDED, row.detail)
         return EndAnswer(ended=True, news=[])
 
     async def decide(self, request: SendRequest, message: Message) -> Decision:
@@ -137,7 +88,7 @@ class MemoryStore:
         match judgement:
             case Proceed(address):
                 row = self._write(person, request, message, Verdict.SENDING, Reason.SENDING)
-                row.in_flight_since = datetime.now(UTC)
+                row.in_flight_since = self._now()
                 return Go(row.message_id, address, await self.get(person.customer_id))
             case Stale():
                 self._write(person, request, message, Verdict.STALE, Reason.NEWS)
@@ -174,7 +125,7 @@ class MemoryStore:
         open_still = row.verdict in {Verdict.SENDING, Verdict.UNKNOWN}
         if not open_still and (verdict is not Verdict.SENT or row.verdict is Verdict.SENT):
             return row.verdict
-        row.verdict, row.reason, row.detail, row.in_flight_since = verdict, reason, detail, None
+        self._change(row, verdict, reason, detail)
         if dead_address is not None:
             person.addresses.pop(row.message.channel, None)
         return verdict
@@ -198,6 +149,7 @@ class MemoryStore:
         raise LookupError(message_id)
 
     async def _facts(self, person: Person, request: SendRequest, message: Message) -> Facts:
+        enrollment = person.enrollments[request.enrollment_id]
         key = request.key(message)
         counted = [
             row
@@ -205,12 +157,12 @@ class MemoryStore:
             if row.key != key and row.verdict in {Verdict.SENDING, Verdict.SENT, Verdict.UNKNOWN}
         ]
         earlier = person.ledger.get(key)
-        since = datetime.now(UTC) - request.cap.per
+        since = self._now() - request.cap.per
         return Facts(
             customer=await self.get(person.customer_id),
-            live=person.outcome is None,
+            live=enrollment.outcome is None,
             earlier=None if earlier is None else earlier.as_read(),
-            news=person.acknowledged[request.heard :],
+            news=enrollment.acknowledged[request.heard :],
             objective_met_by=next(
                 (
                     row.message_id
@@ -219,7 +171,7 @@ class MemoryStore:
                 ),
                 None,
             ),
-            addresses={**person.addresses, "webhook": "https://example.test/care"},
+            addresses={**person.addresses, "webhook": ENDPOINT},
             recent=sum(row.message.topic.capped and row.decided_at > since for row in counted),
         )
 
@@ -240,40 +192,14 @@ class MemoryStore:
             message,
             verdict,
             reason,
+            self._now(),
             detail,
             request.objective,
         )
         person.ledger[key] = row
+        self._told(row)
         return row
 
-
-class RecordingChannel:
-    """A channel that takes everything, or answers as told."""
-
-    def __init__(self, name: str, idempotency_life: timedelta | None = None) -> None:
-        self.name = name
-        self.idempotency_life = idempotency_life
-        self.parcels: list[Parcel] = []
-        self.answers: list[ProviderAnswer] = []
-        self.on_deliver: Any = None
-
-    async def deliver(self, parcel: Parcel) -> ProviderAnswer:
-        """Record, and answer."""
-        if self.on_deliver is not None:
-            await self.on_deliver(parcel)
-        self.parcels.append(parcel)
-        return self.answers.pop(0) if self.answers else Accepted(f"p{len(self.parcels)}")
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
-
-class PlainRenderer:
-    """Words without a template."""
-
-    def render(self, message: Message, customer: Customer) -> Rendered:
-        """The template's name as the subject."""
-        return Rendered(subject=message.template, text=f"for {customer.id}")
-
-
-Channels = Mapping[str, RecordingChannel]
+    def _change(self, row: Row, verdict: Verdict, reason: Reason, detail: str = "") -> None:
+        row.verdict, row.reason, row.detail, row.in_flight_since = verdict, reason, detail, None
+        self._told(row)

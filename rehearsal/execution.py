@@ -1,0 +1,367 @@
+"""One workflow, over all its runs: what it waits for, what it asked for, how it ended."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.client import WorkflowExecutionStatus as Status
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.worker import WorkflowInstance
+
+from domain import wording
+from rehearsal import protocol
+from rehearsal.calls import Call
+from rehearsal.clock import Due
+from rehearsal.protocol import CONVERTER, Job
+
+if TYPE_CHECKING:
+    from rehearsal.engine import Engine
+
+_LONG = 4096  # events, at which the server suggests to continue as new
+_TASK = 3  # events of every workflow task
+
+
+class NotDeterministic(AssertionError):
+    """Played again from the start, the workflow asked for something else than before."""
+
+
+class NotPlayed(AssertionError):
+    """The workflow asks the engine for something that a rehearsal does not have."""
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """What a workflow waits for, and until when at most."""
+
+    what: str
+    until: datetime
+
+    def __repr__(self) -> str:
+        return f"{self.what or 'a timer'}, until {wording.moment(self.until)}"
+
+
+@dataclass
+class _Timer:
+    due: Due
+    what: str
+
+
+@dataclass
+class _Past:
+    """An activation, and what the workflow wanted then."""
+
+    act: WorkflowActivation
+    wanted: list[bytes]
+    patches: list[str]
+
+
+class Execution:
+    """A workflow that runs, or has run.
+
+    Attributes:
+        status: as a server would say it; a parked one is still running.
+        result: its result's payload, once it has completed.
+        failure: what it failed with, where it did.
+        mistake: the error in its code, or of an activity, that parks it; else None.
+        attributes: its search attributes.
+        runs: how many runs there were; continuing as new makes another.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        cls: type,
+        workflow_id: str,
+        argument: Any,
+        *,
+        queue: str = "rehearsal",
+        attributes: TypedSearchAttributes = TypedSearchAttributes.empty,
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.status = Status.RUNNING
+        self.result: Payload | None = None
+        self.failure: BaseException | None = None
+        self.mistake: BaseException | None = None
+        self.parked = False
+        self.attributes = attributes
+        self.runs = 0
+        self._engine = engine
+        self._cls = cls
+        self._type = cls.__name__
+        self._queue = queue
+        self._inbox: list[Job] = []
+        self._told: BaseException | None = None
+        self._updates: dict[str, asyncio.Future[Any]] = {}
+        self._ids = count(1)
+        self._begin(CONVERTER.to_payloads([argument]), None)
+
+    def _begin(self, arguments: Sequence[Payload], previous: str | None) -> None:
+        self.runs += 1
+        run_id = f"{self.workflow_id} run {self.runs}"
+        now = self._engine.clock()
+        self._identity = protocol.Identity(
+            workflow_id=self.workflow_id,
+            workflow_type=self._type,
+            run_id=run_id,
+            first_run_id=f"{self.workflow_id} run 1",
+            continued_run_id=previous,
+            task_queue=self._queue,
+            attributes=self.attributes,
+            started_at=now,
+        )
+        self._timers: dict[int, _Timer] = {}
+        self._calls: dict[int, Call] = {}
+        self._past: list[_Past] = []
+        self._length = 1
+        self._instance = self._make()
+        self._inbox.insert(0, protocol.starts(self._identity, arguments, now))
+        self._engine.turn(self)
+
+    def _make(self) -> WorkflowInstance:
+        return protocol.instance(
+            self._cls, self._identity, self._engine.runner, partial(setattr, self, "_told")
+        )
+
+    # What happens to it.
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.status is not Status.RUNNING
+
+    def tell(self, job: Job) -> None:
+        """Something happens; one that has ended does not hear it."""
+        if not self.over:
+            self._inbox.append(job)
+            self._engine.turn(self)
+
+    def signal(self, name: str, *arguments: Any) -> None:
+        """A signal."""
+        self.tell(protocol.signals(name, arguments))
+
+    def cancel(self) -> None:
+        """A request to cancel."""
+        self.tell(protocol.cancels())
+
+    def terminate(self) -> None:
+        """An end without its consent."""
+        self._end(Status.TERMINATED)
+
+    def update(self, name: str, *arguments: Any) -> asyncio.Future[Any]:
+        """An update; the future has its answer, as `rehearsal.protocol.Answer`."""
+        update_id = f"update {next(self._ids)}"
+        future = self._updates[update_id] = asyncio.get_running_loop().create_future()
+        self.tell(protocol.updates(update_id, name, arguments))
+        return future
+
+    async def query(self, name: str, *arguments: Any) -> Any:
+        """Ask it; also one that has ended.
+
+        Raises:
+            Exception: what the query raised.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        act = self._activation([protocol.asks(name, arguments)])
+
+        def ask() -> None:
+            answer = protocol.query_answer(protocol.activate(self._instance, act))
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(CONVERTER.from_payloads([answer])[0])
+
+        self._engine.soon(_or_fail(future, ask))
+        return await future
+
+    # What it does.
+
+    def awaits(self) -> list[Awaited]:
+        """Its timers, the next one first."""
+        timers = sorted(self._timers.values(), key=lambda timer: timer.due)
+        return [Awaited(timer.what, timer.due.at) for timer in timers]
+
+    def running(self) -> Iterator[Call]:
+        """The activities that are under way."""
+        return (call for call in self._calls.values() if call.running)
+
+    def retrying(self) -> list[Call]:
+        """The activities that will be tried again."""
+        return [call for call in self._calls.values() if call.retry_at is not None]
+
+    def take_turn(self) -> None:
+        """Hand it what has happened, and do what it wants."""
+        if self.over or self.parked or not self._inbox:
+            return
+        jobs, self._inbox = self._inbox, []
+        try:
+            self._activate(jobs)
+        except Exception as error:  # noqa: BLE001 - nobody above would see it
+            self._park(error)
+
+    def _activate(self, jobs: list[Job]) -> None:
+        act = self._activation(jobs)
+        completion = protocol.activate(self._instance, act)
+        if completion.HasField("failed"):
+            self._park(self._told or RuntimeError(completion.failed.failure.message))
+            return
+        wanted = list(protocol.commands(completion))
+        self._length += _TASK + len(jobs) + len(wanted)
+        if self._engine.replays:
+            patches = [want.name for want in wanted if isinstance(want, protocol.Patch)]
+            self._past.append(_Past(act, protocol.as_bytes(completion), patches))
+            self._replay()
+        for want in wanted:
+            self._do(want)
+
+    def _activation(self, jobs: list[Job]) -> WorkflowActivation:
+        engine = self._engine
+        suggest = engine.suggests_new or self._length >= _LONG
+        return protocol.activation(
+            self._identity.run_id, engine.clock(), jobs, self._length, suggest_new=suggest
+        )
+
+    def _do(self, want: protocol.Command) -> None:  # noqa: C901, PLR0912 - one case a command
+        match want:
+            case protocol.StartTimer(seq, after, summary):
+                due = self._engine.clock.later(after, partial(self._fire, seq))
+                self._timers[seq] = _Timer(due, summary)
+                self._note(f"waits: {Awaited(summary, due.at)!r}")
+            case protocol.CancelTimer(seq):
+                self._timers.pop(seq).due.off = True
+            case protocol.Schedule():
+                self._call(want)
+            case protocol.CancelActivity(seq):
+                if (call := self._calls.get(seq)) is not None:
+                    call.cancel()
+            case protocol.Upsert(attributes):
+                self.attributes = self._merged(attributes)
+            case protocol.Answer():
+                self._answer(want)
+            case protocol.Patch():
+                pass
+            case protocol.Complete(value):
+                self.result = value
+                self._end(Status.COMPLETED)
+            case protocol.Fail(error):
+                self.failure = error
+                self._end(Status.FAILED)
+            case protocol.Cancelled():
+                self._end(Status.CANCELED)
+            case protocol.Continue(workflow_type, arguments):
+                self._continue(workflow_type, arguments)
+            case protocol.Foreign(kind):
+                raise NotPlayed(
+                    f"{self._type} asks for {kind.replace('_', ' ')}, which a rehearsal does "
+                    "not play: test this journey on Temporal's time-skipping server"
+                )
+
+    def _fire(self, seq: int) -> None:
+        del self._timers[seq]
+        self.tell(protocol.fires(seq))
+
+    def _call(self, command: protocol.Schedule) -> None:
+        function = self._engine.activities.get(command.name)
+        if function is None:
+            raise NotPlayed(
+                f"{self._type} calls the activity {command.name!r}, which this rehearsal does "
+                "not have: give it, as in Rehearsal(activities=[…])"
+            )
+        call = self._calls[command.seq] = Call(
+            command,
+            function,
+            self._engine.clock,
+            self._identity,
+            resolve=self._resolve,
+            note=self._note,
+            mistaken=self._mistaken,
+        )
+        call.begin()
+
+    def _resolve(self, call: Call, job: Job) -> None:
+        if self._calls.get(call.command.seq) is call:
+            del self._calls[call.command.seq]
+            self.tell(job)
+
+    def _answer(self, answer: protocol.Answer) -> None:
+        future = self._updates[answer.update_id]
+        if not answer.accepted and not future.done():
+            future.set_result(answer)
+
+    def _merged(self, changed: TypedSearchAttributes) -> TypedSearchAttributes:
+        pairs: dict[str, SearchAttributePair[Any]] = {}
+        for pair in (*self.attributes, *changed):
+            pairs[pair.key.name] = pair
+        return TypedSearchAttributes(list(pairs.values()))
+
+    def _continue(self, workflow_type: str, arguments: Sequence[Payload]) -> None:
+        if workflow_type != self._type:
+            raise NotPlayed(f"{self._type} continues as {workflow_type}: that is not played")
+        self._note(f"continues as new, after {self._length} events")
+        self._stop()
+        protocol.evict(self._instance, self._identity.run_id)
+        self._begin(arguments, self._identity.run_id)
+
+    # How it ends.
+
+    def _end(self, status: Status) -> None:
+        self.status = status
+        self._note(f"{status.name.lower()}" + (f": {self.failure}" if self.failure else ""))
+        self._stop()
+
+    def _stop(self) -> None:
+        for timer in self._timers.values():
+            timer.due.off = True
+        for call in self._calls.values():
+            call.drop()
+        self._timers.clear()
+        self._calls.clear()
+
+    def _park(self, error: BaseException) -> None:
+        self.parked = True
+        self._mistaken(error)
+
+    def _mistaken(self, error: BaseException) -> None:
+        if self.mistake is None:
+            self._note(f"parked by a mistake: {error!r}")
+        self.mistake = error
+
+    def let_go(self) -> None:
+        """Let go of everything; nothing can be asked afterwards."""
+        self._stop()
+        protocol.evict(self._instance, self._identity.run_id)
+
+    def _note(self, what: str) -> None:
+        self._engine.note(self.workflow_id, what)
+
+    # Whether it would do the same again.
+
+    def _replay(self) -> None:
+        again = self._make()
+        try:
+            for past in self._past:
+                act = protocol.replayed(past.act, past.patches)
+                completion = protocol.activate(again, act)
+                if completion.HasField("failed") or protocol.as_bytes(completion) != past.wanted:
+                    now = [repr(want) for want in protocol.commands(completion)]
+                    raise NotDeterministic(
+                        f"{self._type}, played again, asked for something else at "
+                        f"{act.timestamp.ToJsonString()}: {now or self._told!r}"
+                    )
+        finally:
+            protocol.evict(again, self._identity.run_id)
+
+
+def _or_fail(future: asyncio.Future[Any], do: Callable[[], None]) -> Callable[[], None]:
+    def guarded() -> None:
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - raised where it is awaited
+            future.set_exception(error)
+
+    return guarded

@@ -1,0 +1,161 @@
+"""Customers in memory: what is known of them, their enrollments, and their ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.enrollments import Entry
+from domain.events import Envelope, Event
+from domain.gate import LedgerRow
+from domain.messages import Message, Reason, Verdict
+from domain.outcomes import Outcome
+
+Now = Callable[[], datetime]
+
+
+def real_time() -> datetime:
+    """What time it is."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Row:
+    """One message in the ledger; `decided_at` is when it was first decided about."""
+
+    message_id: str
+    key: str
+    message: Message
+    verdict: Verdict
+    reason: Reason
+    decided_at: datetime
+    detail: str = ""
+    objective: str | None = None
+    in_flight_since: datetime | None = None
+
+    def as_read(self) -> LedgerRow:
+        """As the gate's rules read it."""
+        return LedgerRow(
+            self.message_id, self.verdict, self.reason, self.detail, self.in_flight_since
+        )
+
+    @property
+    def name(self) -> str:
+        """The key without the enrollment: `step/channel`."""
+        return self.key.partition("/")[2]
+
+    def __str__(self) -> str:
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{self.name} {self.verdict.value}: {self.reason.value}{detail}"
+
+
+@dataclass
+class Enrollment:
+    """One way through one journey.
+
+    Attributes:
+        listens: the names of the events that it hears; None for all.
+        acknowledged: what was acknowledged for it, in order, numbered from 1.
+    """
+
+    enrollment_id: str
+    journey: str = ""
+    key: str | None = None
+    listens: tuple[str, ...] | None = None
+    acknowledged: list[Envelope] = field(default_factory=list)
+    outcome: Outcome | None = None
+    ended_at: datetime | None = None
+
+    def hears(self, name: str) -> bool:
+        """Whether an event of this name is told to it."""
+        return self.outcome is None and (self.listens is None or name in self.listens)
+
+    def acknowledge(self, name: str, event_id: str, at: datetime, told: dict[str, Any]) -> Envelope:
+        """Number an event for it."""
+        number = len(self.acknowledged) + 1
+        envelope = Envelope(number, name, event_id, at.isoformat(), told)
+        self.acknowledged.append(envelope)
+        return envelope
+
+
+@dataclass
+class Person:
+    """A customer in memory."""
+
+    customer_id: str
+    addresses: dict[str, str] = field(default_factory=dict)
+    traits: dict[str, Any] = field(default_factory=dict)
+    holds: list[str] = field(default_factory=list)
+    computed: dict[str, Any] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
+    time_zone: str | None = None
+    locale: str | None = None
+    now: Now = real_time
+    enrollments: dict[str, Enrollment] = field(default_factory=dict)
+    ledger: dict[str, Row] = field(default_factory=dict)
+    events: int = 0
+
+    def enroll(self, enrollment_id: str, *events: Event, entry: Entry | None = None) -> Enrollment:
+        """Begin an enrollment with these events, of which the first has started it."""
+        enrollment = Enrollment(
+            enrollment_id,
+            entry.journey if entry else "",
+            entry.key if entry else None,
+            entry.listens if entry else None,
+        )
+        for event in events:
+            # Before it is known here: what is live already hears the event by itself.
+            self.acknowledge(event, also=enrollment)
+        self.enrollments[enrollment_id] = enrollment
+        return enrollment
+
+    def acknowledge(self, event: Event, also: Enrollment | None = None) -> dict[str, Envelope]:
+        """As the accepting transaction does: number the event, note what it opens or closes.
+
+        Args:
+            event: the event.
+            also: an enrollment that hears it though it is not yet among the customer's.
+
+        Returns:
+            The event as each live enrollment that listens to it hears it, by enrollment.
+        """
+        self.events += 1
+        name, told = type(event).name, event.model_dump(mode="json", exclude_none=True)
+        hear = [each for each in self.enrollments.values() if each.hears(name)]
+        if also is not None:
+            hear.append(also)
+        if event.hold is not None:
+            what = f"{event.hold.kind} {getattr(event, event.hold.reference)}"
+            if event.hold.action == "open":
+                self.holds.append(what)
+            elif what in self.holds:
+                self.holds.remove(what)
+        return {
+            each.enrollment_id: each.acknowledge(name, f"e{self.events}", self.now(), dict(told))
+            for each in hear
+        }
+
+    def refusal(self, entry: Entry) -> str | None:
+        """Why this entry is refused, or None where it is granted (semantics 13)."""
+        before = [
+            each
+            for each in self.enrollments.values()
+            if (each.journey, each.key) == (entry.journey, entry.key)
+        ]
+        if any(each.outcome is None for each in before):
+            return "already enrolled"
+        if before and not entry.re_entry.allowed:
+            return "this journey is entered only once"
+        ended = max((each.ended_at for each in before if each.ended_at), default=None)
+        if ended is not None and ended > self.now() - entry.re_entry.pause:
+            return f"too soon after the exit: the pause is {entry.re_entry.pause}"
+        return None
+
+    def rows(self, enrollment_id: str) -> list[Row]:
+        """The ledger of one enrollment."""
+        mine = f"{enrollment_id}/"
+        return [row for row in self.ledger.values() if row.key.startswith(mine)]
+
+    def said(self) -> list[tuple[str, str, str]]:
+        """The ledger as (key without the enrollment, verdict, reason)."""
+        return [(row.name, row.verdict.value, row.reason.value) for row in self.ledger.values()]
