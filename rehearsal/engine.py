@@ -16,6 +16,7 @@ from rehearsal.clock import Clock
 from rehearsal.execution import Execution
 
 _PATIENCE = 10.0
+_HEAD, _TAIL = 20, 60  # lines
 
 
 class Busy(AssertionError):
@@ -36,6 +37,14 @@ class Line:
 
     def __str__(self) -> str:
         return f"{wording.moment(self.at)}  {self.what}"
+
+
+def shortened(lines: list[str]) -> list[str]:
+    """A long timeline without its middle."""
+    if len(lines) <= _HEAD + _TAIL:
+        return lines
+    left_out = f"… {len(lines) - _HEAD - _TAIL} lines …"
+    return [*lines[:_HEAD], left_out, *lines[-_TAIL:]]
 
 
 class Engine:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from temporalio.api.common.v1 import Payload
@@ -143,7 +144,8 @@ class Execution:
 
     def signal(self, name: str, *arguments: Any) -> None:
         """A signal."""
-        self.tell(protocol.signals(name, arguments))
+        event = self._length + len(self._inbox) + 1
+        self.tell(protocol.signals(name, arguments, event))
 
     def cancel(self) -> None:
         """A request to cancel."""
@@ -182,9 +184,14 @@ class Execution:
     # What it does.
 
     def awaits(self) -> list[Awaited]:
-        """Its timers, the next one first."""
-        timers = sorted(self._timers.values(), key=lambda timer: timer.due)
-        return [Awaited(timer.what, timer.due.at) for timer in timers]
+        """Its timers, and activities that are to be tried again; the next one first."""
+        due = [(timer.due, timer.what) for timer in self._timers.values()]
+        due.extend(
+            (call.retry_at, f"another try of {call.command.name!r}")
+            for call in self._calls.values()
+            if call.retry_at is not None
+        )
+        return [Awaited(what, each.at) for each, what in sorted(due, key=itemgetter(0))]
 
     def running(self) -> Iterator[Call]:
         """The activities that are under way."""
@@ -231,7 +238,7 @@ class Execution:
             case protocol.StartTimer(seq, after, summary):
                 due = self._engine.clock.later(after, partial(self._fire, seq))
                 self._timers[seq] = _Timer(due, summary)
-                self._note(f"waits: {Awaited(summary, due.at)!r}")
+                self._note(f"timer: {Awaited(summary, due.at)!r}")
             case protocol.CancelTimer(seq):
                 self._timers.pop(seq).due.off = True
             case protocol.Schedule():
@@ -300,7 +307,7 @@ class Execution:
         return TypedSearchAttributes(list(pairs.values()))
 
     def _continue(self, workflow_type: str, arguments: Sequence[Payload]) -> None:
-        if workflow_type != self._type:
+        if workflow_type not in {"", self._type}:
             raise NotPlayed(f"{self._type} continues as {workflow_type}: that is not played")
         self._note(f"continues as new, after {self._length} events")
         self._stop()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.enrollments import Entry
@@ -10,6 +10,8 @@ from domain.events import Envelope, Event
 from domain.gate import LedgerRow
 from domain.messages import Message, Reason, Verdict
 from domain.outcomes import Outcome
+
+_LITTLE = timedelta(minutes=5)
 
 Now = Callable[[], datetime]
 
@@ -94,6 +96,7 @@ class Person:
     enrollments: dict[str, Enrollment] = field(default_factory=dict)
     ledger: dict[str, Row] = field(default_factory=dict)
     events: int = 0
+    closed: dict[str, datetime] = field(default_factory=dict)
 
     def enroll(self, enrollment_id: str, *events: Event, entry: Entry | None = None) -> Enrollment:
         """Begin an enrollment with these events, of which the first has started it."""
@@ -126,14 +129,22 @@ class Person:
             hear.append(also)
         if event.hold is not None:
             what = f"{event.hold.kind} {getattr(event, event.hold.reference)}"
-            if event.hold.action == "open":
-                self.holds.append(what)
-            elif what in self.holds:
-                self.holds.remove(what)
+            self._mark(what, opens=event.hold.action == "open")
         return {
             each.enrollment_id: each.acknowledge(name, f"e{self.events}", self.now(), dict(told))
             for each in hear
         }
+
+    def _mark(self, what: str, *, opens: bool) -> None:
+        """Open or close a hold; a close covers an open that comes a little later."""
+        if opens:
+            closed_at = self.closed.pop(what, None)
+            if closed_at is None or self.now() > closed_at + _LITTLE:
+                self.holds.append(what)
+        elif what in self.holds:
+            self.holds.remove(what)
+        else:
+            self.closed[what] = self.now()
 
     def refusal(self, entry: Entry) -> str | None:
         """Why this entry is refused, or None where it is granted (semantics 13)."""

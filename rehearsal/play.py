@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from temporalio.client import WorkflowExecutionStatus as Status
 from temporalio.common import TypedSearchAttributes
 
+from domain import wording
 from domain.events import Envelope, Event
 from domain.messages import ProviderAnswer, Reason, Verdict
 from domain.outcomes import Outcome, OutcomeKind
+from rehearsal.calls import Call
+from rehearsal.engine import shortened
 from rehearsal.execution import Awaited, Execution
 from rehearsal.people import Enrollment, Person, Row
 from rehearsal.protocol import CONVERTER, Answer
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from rehearsal.stage import Rehearsal
 
 LIFETIME = timedelta(days=20 * 365)
-_OFTEN = 1_000  # attempts in a row
+_OFTEN = 250  # attempts in a row
 
 
 class NeverEnds(AssertionError):
@@ -70,9 +74,13 @@ class Play:
         if self.outcome is not None:
             stands = f"ended as {self.outcome.kind}: {self.outcome.reason}".rstrip(": ")
         else:
-            stands = "waits for " + (", ".join(map(repr, self.awaits)) or "nothing")
+            stands = "now: " + (", ".join(map(repr, self.awaits)) or "nothing")
         whose = f"{self.enrollment.journey} of {self.who.customer_id}"
-        return f"<{whose}, {stands}; handed over: {', '.join(self.sent) or 'nothing'}>"
+        handed = (
+            name + (f" ({n} times)" if n > 1 else "")
+            for name, n in ((name, len(list(same))) for name, same in groupby(self.sent))
+        )
+        return f"<{whose}, {stands}; handed over: {', '.join(handed) or 'nothing'}>"
 
     # What happens.
 
@@ -155,11 +163,16 @@ class Play:
             NeverEnds: it waits for what never comes; a try that fails again and again; or
                 it takes longer than `within`.
         """
+        before = {call: call.attempt for call in self.execution.retrying()}
+
+        def why_stuck() -> str | None:
+            return self._why_stuck(before)
+
         await self.stage.pass_until(
-            self.stage.now + within, lambda: self.execution.over or self._why_stuck() is not None
+            self.stage.now + within, lambda: self.execution.over or why_stuck() is not None
         )
         if not self.execution.over:
-            why = self._why_stuck() or f"it goes on for more than {within}"
+            why = why_stuck() or f"it goes on for more than {within}"
             causes = [call.error for call in self.execution.retrying()]
             raise NeverEnds(f"{why}\n{self.timeline}") from (causes[0] if causes else None)
         if self.execution.result is not None:
@@ -181,11 +194,13 @@ class Play:
             raise DidNotPark(f"no mistake parks it\n{self.timeline}")
         return self.execution.mistake
 
-    def _why_stuck(self) -> str | None:
-        tried = [call for call in self.execution.retrying() if call.attempt >= _OFTEN]
-        if tried:
-            return f"{tried[0].command.name!r} failed {tried[0].attempt} times: {tried[0].error}"
-        if not self.execution.over and not self.awaits and not self.execution.retrying():
+    def _why_stuck(self, before: Mapping[Call, int]) -> str | None:
+        if self.execution.parked:
+            return f"it is parked by a mistake: {self.execution.mistake!r}"
+        for call in self.execution.retrying():
+            if call.attempt - before.get(call, 0) >= _OFTEN:
+                return f"{call.command.name!r} failed {call.attempt} times: {call.error}"
+        if not self.execution.over and not self.awaits:
             return "it waits for ever: no timer is set, and nothing is under way"
         return None
 
@@ -260,4 +275,5 @@ class Play:
         """All that happened, a line each, and what it waits for now."""
         of = {self.execution.workflow_id, self.enrollment.enrollment_id, self.who.customer_id}
         lines = [str(line) for line in self.stage.engine.lines if line.of in of]
-        return "\n".join([*lines, f"It is {self.stage.now:%Y-%m-%d %H:%M:%S} UTC: {self!r}"])
+        now = f"It is {wording.moment(self.stage.now)}: {self!r}"
+        return "\n".join([*shortened(lines), now])

@@ -325,10 +325,11 @@ def fires(seq: int) -> Job:
     return job
 
 
-def signals(name: str, arguments: Sequence[Any]) -> Job:
-    """The job that brings a signal."""
+def signals(name: str, arguments: Sequence[Any], event: int) -> Job:
+    """The job that brings a signal, which is in the history under this number."""
     job = Job()
     job.signal_workflow.signal_name = name
+    job.signal_workflow.originating_event_id = event
     job.signal_workflow.input.extend(CONVERTER.to_payloads(arguments))
     return job
 

@@ -22,7 +22,7 @@ from infra.templates import JinjaRenderer
 from rehearsal.calls import by_name
 from rehearsal.channels import RecordingChannel
 from rehearsal.clock import Clock
-from rehearsal.engine import Engine
+from rehearsal.engine import Engine, shortened
 from rehearsal.people import Person, Row
 from rehearsal.play import Play
 from rehearsal.store import MemoryStore
@@ -265,7 +265,7 @@ class Rehearsal:
     def timeline(self) -> str:
         """All that happened, a line each, and where every journey stands."""
         lines = [f"{line}  [{line.of}]" for line in self.engine.lines]
-        return "\n".join([*lines, *(f"{play!r}" for play in self.plays)])
+        return "\n".join([*shortened(lines), *(f"{play!r}" for play in self.plays)])
 
     def _written(self, row: Row) -> None:
         self.engine.note(row.key.partition("/")[0], str(row))

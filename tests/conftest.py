@@ -9,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 from infra.database.pool import Pool, close_pool, open_pool
 from tests.parts import Postgres, running_postgres, running_temporal, time_skipping_temporal
 
-pytest_plugins = ["rehearsal.plugin"]
+pytest_plugins = ["pytester", "rehearsal.plugin"]
 
 # No test is timed, and a run that fails does so again.
 settings.register_profile("sojourn", deadline=None, derandomize=True)
