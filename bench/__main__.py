@@ -5,7 +5,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from bench import accepting, batching, endurance, footprint, latency, relaying
+from bench import accepting, batching, endurance, footprint, latency, rehearsing, relaying
 from bench.plan import Measured, Plan
 from bench.report import Figure, table, write
 
@@ -17,6 +17,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Awaitable[Measured]]] = {
     "latency": latency.measure,
     "start": footprint.measure_start,
     "memory": footprint.measure_memory,
+    "rehearsing": rehearsing.measure,
 }
 
 

@@ -7,9 +7,10 @@ See docs/test-a-journey.md.
 
 from rehearsal.channels import PlainRenderer, RecordingChannel
 from rehearsal.engine import Busy
-from rehearsal.execution import Awaited, NotDeterministic, NotPlayed
+from rehearsal.execution import Awaited, NotPlayed
 from rehearsal.people import Enrollment, Person, Row
 from rehearsal.play import DidNotPark, Handed, NeverEnds, Play
+from rehearsal.replay import NotDeterministic
 from rehearsal.stage import NotEntered, Rehearsal
 from rehearsal.store import MemoryStore
 

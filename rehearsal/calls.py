@@ -14,16 +14,9 @@ from temporalio.testing import ActivityEnvironment
 from domain import wording
 from domain.errors import JourneyError
 from rehearsal.clock import Clock, Due
-from rehearsal.protocol import (
-    CONVERTER,
-    NAMESPACE,
-    Identity,
-    Job,
-    Schedule,
-    answers,
-    fails,
-    stops,
-)
+from rehearsal.protocol.commands import Schedule
+from rehearsal.protocol.jobs import Job, answers, fails, stops
+from rehearsal.protocol.values import CONVERTER, NAMESPACE, Identity
 
 Activities = dict[str, Callable[..., Any]]
 

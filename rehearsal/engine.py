@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from temporalio import activity
 from temporalio.worker import WorkflowRunner
 
 from domain import wording
@@ -107,9 +108,14 @@ class Engine:
     async def settle(self) -> None:
         """Do all that is due, until everybody waits for time or for events.
 
+        Asked within an activity, such as by a channel that makes something happen while it
+        delivers, it does nothing: whoever waits for that activity settles it all.
+
         Raises:
             Busy: an activity does not answer.
         """
+        if activity.in_activity():
+            return
         while True:
             await self._rest()
             if not self.clock.ring() and not self._turns:

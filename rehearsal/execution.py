@@ -16,20 +16,18 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.worker import WorkflowInstance
 
 from domain import wording
-from rehearsal import protocol
 from rehearsal.calls import Call
 from rehearsal.clock import Due
-from rehearsal.protocol import CONVERTER, Job
+from rehearsal.protocol import commands, instance, jobs
+from rehearsal.protocol.jobs import Job
+from rehearsal.protocol.values import CONVERTER, Identity
+from rehearsal.replay import Record
 
 if TYPE_CHECKING:
     from rehearsal.engine import Engine
 
 _LONG = 4096  # events, at which the server suggests to continue as new
 _TASK = 3  # events of every workflow task
-
-
-class NotDeterministic(AssertionError):
-    """Played again from the start, the workflow asked for something else than before."""
 
 
 class NotPlayed(AssertionError):
@@ -51,15 +49,6 @@ class Awaited:
 class _Timer:
     due: Due
     what: str
-
-
-@dataclass
-class _Past:
-    """An activation, and what the workflow wanted then."""
-
-    act: WorkflowActivation
-    wanted: list[bytes]
-    patches: list[str]
 
 
 class Execution:
@@ -106,7 +95,7 @@ class Execution:
         self.runs += 1
         run_id = f"{self.workflow_id} run {self.runs}"
         now = self._engine.clock()
-        self._identity = protocol.Identity(
+        self._identity = Identity(
             workflow_id=self.workflow_id,
             workflow_type=self._type,
             run_id=run_id,
@@ -118,14 +107,14 @@ class Execution:
         )
         self._timers: dict[int, _Timer] = {}
         self._calls: dict[int, Call] = {}
-        self._past: list[_Past] = []
+        self._record = Record()
         self._length = 1
         self._instance = self._make()
-        self._inbox.insert(0, protocol.starts(self._identity, arguments, now))
+        self._inbox.insert(0, jobs.starts(self._identity, arguments, now))
         self._engine.turn(self)
 
     def _make(self) -> WorkflowInstance:
-        return protocol.instance(
+        return instance.make(
             self._cls, self._identity, self._engine.runner, partial(setattr, self, "_told")
         )
 
@@ -145,21 +134,21 @@ class Execution:
     def signal(self, name: str, *arguments: Any) -> None:
         """A signal."""
         event = self._length + len(self._inbox) + 1
-        self.tell(protocol.signals(name, arguments, event))
+        self.tell(jobs.signals(name, arguments, event))
 
     def cancel(self) -> None:
         """A request to cancel."""
-        self.tell(protocol.cancels())
+        self.tell(jobs.cancels())
 
     def terminate(self) -> None:
         """An end without its consent."""
         self._end(Status.TERMINATED)
 
     def update(self, name: str, *arguments: Any) -> asyncio.Future[Any]:
-        """An update; the future has its answer, as `rehearsal.protocol.Answer`."""
+        """An update; the future has its answer, as `rehearsal.protocol.commands.Answer`."""
         update_id = f"update {next(self._ids)}"
         future = self._updates[update_id] = asyncio.get_running_loop().create_future()
-        self.tell(protocol.updates(update_id, name, arguments))
+        self.tell(jobs.updates(update_id, name, arguments))
         return future
 
     async def query(self, name: str, *arguments: Any) -> Any:
@@ -169,10 +158,10 @@ class Execution:
             Exception: what the query raised.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        act = self._activation([protocol.asks(name, arguments)])
+        act = self._activation([jobs.asks(name, arguments)])
 
         def ask() -> None:
-            answer = protocol.query_answer(protocol.activate(self._instance, act))
+            answer = commands.query_answer(instance.activate(self._instance, act))
             if isinstance(answer, BaseException):
                 future.set_exception(answer)
             else:
@@ -213,56 +202,55 @@ class Execution:
 
     def _activate(self, jobs: list[Job]) -> None:
         act = self._activation(jobs)
-        completion = protocol.activate(self._instance, act)
+        completion = instance.activate(self._instance, act)
         if completion.HasField("failed"):
             self._park(self._told or RuntimeError(completion.failed.failure.message))
             return
-        wanted = list(protocol.commands(completion))
+        wanted = list(commands.wanted(completion))
         self._length += _TASK + len(jobs) + len(wanted)
         if self._engine.replays:
-            patches = [want.name for want in wanted if isinstance(want, protocol.Patch)]
-            self._past.append(_Past(act, protocol.as_bytes(completion), patches))
-            self._replay()
+            self._record.add(act, completion)
+            self._record.check(self._type, self._make)
         for want in wanted:
             self._do(want)
 
     def _activation(self, jobs: list[Job]) -> WorkflowActivation:
         engine = self._engine
         suggest = engine.suggests_new or self._length >= _LONG
-        return protocol.activation(
+        return instance.activation(
             self._identity.run_id, engine.clock(), jobs, self._length, suggest_new=suggest
         )
 
-    def _do(self, want: protocol.Command) -> None:  # noqa: C901, PLR0912 - one case a command
+    def _do(self, want: commands.Command) -> None:  # noqa: C901, PLR0912 - one case a command
         match want:
-            case protocol.StartTimer(seq, after, summary):
+            case commands.StartTimer(seq, after, summary):
                 due = self._engine.clock.later(after, partial(self._fire, seq))
                 self._timers[seq] = _Timer(due, summary)
                 self._note(f"timer: {Awaited(summary, due.at)!r}")
-            case protocol.CancelTimer(seq):
+            case commands.CancelTimer(seq):
                 self._timers.pop(seq).due.off = True
-            case protocol.Schedule():
+            case commands.Schedule():
                 self._call(want)
-            case protocol.CancelActivity(seq):
+            case commands.CancelActivity(seq):
                 if (call := self._calls.get(seq)) is not None:
                     call.cancel()
-            case protocol.Upsert(attributes):
+            case commands.Upsert(attributes):
                 self.attributes = self._merged(attributes)
-            case protocol.Answer():
+            case commands.Answer():
                 self._answer(want)
-            case protocol.Patch():
+            case commands.Patch():
                 pass
-            case protocol.Complete(value):
+            case commands.Complete(value):
                 self.result = value
                 self._end(Status.COMPLETED)
-            case protocol.Fail(error):
+            case commands.Fail(error):
                 self.failure = error
                 self._end(Status.FAILED)
-            case protocol.Cancelled():
+            case commands.Cancelled():
                 self._end(Status.CANCELED)
-            case protocol.Continue(workflow_type, arguments):
+            case commands.Continue(workflow_type, arguments):
                 self._continue(workflow_type, arguments)
-            case protocol.Foreign(kind):
+            case commands.Foreign(kind):
                 raise NotPlayed(
                     f"{self._type} asks for {kind.replace('_', ' ')}, which a rehearsal does "
                     "not play: test this journey on Temporal's time-skipping server"
@@ -270,9 +258,9 @@ class Execution:
 
     def _fire(self, seq: int) -> None:
         del self._timers[seq]
-        self.tell(protocol.fires(seq))
+        self.tell(jobs.fires(seq))
 
-    def _call(self, command: protocol.Schedule) -> None:
+    def _call(self, command: commands.Schedule) -> None:
         function = self._engine.activities.get(command.name)
         if function is None:
             raise NotPlayed(
@@ -295,7 +283,7 @@ class Execution:
             del self._calls[call.command.seq]
             self.tell(job)
 
-    def _answer(self, answer: protocol.Answer) -> None:
+    def _answer(self, answer: commands.Answer) -> None:
         future = self._updates[answer.update_id]
         if not answer.accepted and not future.done():
             future.set_result(answer)
@@ -311,7 +299,7 @@ class Execution:
             raise NotPlayed(f"{self._type} continues as {workflow_type}: that is not played")
         self._note(f"continues as new, after {self._length} events")
         self._stop()
-        protocol.evict(self._instance, self._identity.run_id)
+        instance.evict(self._instance)
         self._begin(arguments, self._identity.run_id)
 
     # How it ends.
@@ -341,27 +329,10 @@ class Execution:
     def let_go(self) -> None:
         """Let go of everything; nothing can be asked afterwards."""
         self._stop()
-        protocol.evict(self._instance, self._identity.run_id)
+        instance.evict(self._instance)
 
     def _note(self, what: str) -> None:
         self._engine.note(self.workflow_id, what)
-
-    # Whether it would do the same again.
-
-    def _replay(self) -> None:
-        again = self._make()
-        try:
-            for past in self._past:
-                act = protocol.replayed(past.act, past.patches)
-                completion = protocol.activate(again, act)
-                if completion.HasField("failed") or protocol.as_bytes(completion) != past.wanted:
-                    now = [repr(want) for want in protocol.commands(completion)]
-                    raise NotDeterministic(
-                        f"{self._type}, played again, asked for something else at "
-                        f"{act.timestamp.ToJsonString()}: {now or self._told!r}"
-                    )
-        finally:
-            protocol.evict(again, self._identity.run_id)
 
 
 def _or_fail(future: asyncio.Future[Any], do: Callable[[], None]) -> Callable[[], None]:

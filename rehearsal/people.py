@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from domain.enrollments import Entry
@@ -11,6 +12,7 @@ from domain.gate import LedgerRow
 from domain.messages import Message, Reason, Verdict
 from domain.outcomes import Outcome
 
+_ORDER = count(1)
 _LITTLE = timedelta(minutes=5)
 
 Now = Callable[[], datetime]
@@ -51,6 +53,17 @@ class Row:
         return f"{self.name} {self.verdict.value}: {self.reason.value}{detail}"
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event of a customer; `order` is over all customers."""
+
+    order: int
+    name: str
+    event_id: str
+    at: datetime
+    properties: dict[str, Any]
+
+
 @dataclass
 class Enrollment:
     """One way through one journey.
@@ -58,6 +71,7 @@ class Enrollment:
     Attributes:
         listens: the names of the events that it hears; None for all.
         acknowledged: what was acknowledged for it, in order, numbered from 1.
+        began: the order of the event that began it, over all customers.
     """
 
     enrollment_id: str
@@ -67,6 +81,11 @@ class Enrollment:
     acknowledged: list[Envelope] = field(default_factory=list)
     outcome: Outcome | None = None
     ended_at: datetime | None = None
+    began: int = 0
+
+    def same_way(self, other: "Enrollment") -> bool:
+        """Whether both are through the same journey, with the same key."""
+        return (self.journey, self.key) == (other.journey, other.key)
 
     def hears(self, name: str) -> bool:
         """Whether an event of this name is told to it."""
@@ -95,7 +114,7 @@ class Person:
     now: Now = real_time
     enrollments: dict[str, Enrollment] = field(default_factory=dict)
     ledger: dict[str, Row] = field(default_factory=dict)
-    events: int = 0
+    history: list[Happened] = field(default_factory=list)
     closed: dict[str, datetime] = field(default_factory=dict)
 
     def enroll(self, enrollment_id: str, *events: Event, entry: Entry | None = None) -> Enrollment:
@@ -105,6 +124,7 @@ class Person:
             entry.journey if entry else "",
             entry.key if entry else None,
             entry.listens if entry else None,
+            began=next(_ORDER),
         )
         for event in events:
             # Before it is known here: what is live already hears the event by itself.
@@ -122,8 +142,9 @@ class Person:
         Returns:
             The event as each live enrollment that listens to it hears it, by enrollment.
         """
-        self.events += 1
         name, told = type(event).name, event.model_dump(mode="json", exclude_none=True)
+        event_id = f"e{len(self.history) + 1}"
+        self.history.append(Happened(next(_ORDER), name, event_id, self.now(), told))
         hear = [each for each in self.enrollments.values() if each.hears(name)]
         if also is not None:
             hear.append(also)
@@ -131,7 +152,7 @@ class Person:
             what = f"{event.hold.kind} {getattr(event, event.hold.reference)}"
             self._mark(what, opens=event.hold.action == "open")
         return {
-            each.enrollment_id: each.acknowledge(name, f"e{self.events}", self.now(), dict(told))
+            each.enrollment_id: each.acknowledge(name, event_id, self.now(), dict(told))
             for each in hear
         }
 
@@ -161,6 +182,10 @@ class Person:
         if ended is not None and ended > self.now() - entry.re_entry.pause:
             return f"too soon after the exit: the pause is {entry.re_entry.pause}"
         return None
+
+    def live(self) -> list[Enrollment]:
+        """The enrollments that have not ended."""
+        return [each for each in self.enrollments.values() if each.outcome is None]
 
     def rows(self, enrollment_id: str) -> list[Row]:
         """The ledger of one enrollment."""

@@ -17,7 +17,8 @@ from rehearsal.calls import Call
 from rehearsal.engine import shortened
 from rehearsal.execution import Awaited, Execution
 from rehearsal.people import Enrollment, Person, Row
-from rehearsal.protocol import CONVERTER, Answer
+from rehearsal.protocol.commands import Answer
+from rehearsal.protocol.values import CONVERTER
 
 if TYPE_CHECKING:
     from rehearsal.stage import Rehearsal

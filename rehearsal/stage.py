@@ -1,6 +1,6 @@
 """A rehearsal: journeys in virtual time, with the real rules, templates and activities."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
@@ -14,7 +14,7 @@ from activities.enrollments import EnrollmentActivities
 from activities.messaging import MessagingActivities
 from domain import temporal_names
 from domain.enrollments import Entry, Start, key_in_id
-from domain.events import Event
+from domain.events import Envelope, Event
 from domain.local_time import Zone, local_moment
 from domain.messages import Parcel, ProviderAnswer
 from domain.ports import Renderer
@@ -28,6 +28,7 @@ from rehearsal.play import Play
 from rehearsal.store import MemoryStore
 from worker.sandbox import sandbox
 from workflows import Journey
+from workflows.signals import SEVERAL
 
 MONDAY = "2026-01-05 10:00"
 """When a rehearsal begins unless it is told otherwise, in UTC."""
@@ -226,11 +227,31 @@ class Rehearsal:
         heard = who.acknowledge(event)
         how = "acknowledged" if relayed else "acknowledged, not relayed"
         self.engine.note(who.customer_id, f"{type(event).name} {how}")
-        for play in self.plays if relayed else ():
-            envelope = heard.get(play.enrollment.enrollment_id)
-            if envelope is not None:
-                play.execution.signal(envelope.name, [envelope])
+        if relayed:
+            self._tell({enrollment: [envelope] for enrollment, envelope in heard.items()})
         await self.settles()
+
+    async def merges(self, stays: Person, goes: Person, *, relayed: bool = True) -> None:
+        """Two customers turn out to be one: `stays`, who gets what `goes` had.
+
+        Every live enrollment of both hears of it; of two through the same journey with the
+        same key the older goes on.
+        """
+        news = self.store.merge(stays, goes)
+        self.engine.note(stays.customer_id, f"{goes.customer_id} is the same customer")
+        for play in self.plays:
+            if play.who is goes:
+                play.who = stays
+        if relayed:
+            self._tell(news)
+        await self.settles()
+
+    def _tell(self, news: Mapping[str, list[Envelope]]) -> None:
+        """As the relay does: an enrollment's news travel as one signal."""
+        for play in self.plays:
+            if heard := news.get(play.enrollment.enrollment_id):
+                names = {envelope.name for envelope in heard}
+                play.execution.signal(names.pop() if len(names) == 1 else SEVERAL, heard)
 
     async def settles(self) -> None:
         """Let every journey do what it can without more time or events.

@@ -21,6 +21,7 @@ from domain.messages import (
     Suppressed,
     Verdict,
 )
+from rehearsal.merging import News, merge
 from rehearsal.people import Now, Person, Row, real_time
 
 ENDPOINT = "https://example.test/care"
@@ -74,12 +75,25 @@ class MemoryStore:
             return EndAnswer(ended=False, news=news)
         if enrollment.outcome is None:
             enrollment.outcome, enrollment.ended_at = request.outcome, self._now()
-        for row in person.rows(request.enrollment_id):
+        self._close(person, request.enrollment_id)
+        return EndAnswer(ended=True, news=[])
+
+    def merge(self, stays: Person, goes: Person) -> News:
+        """Two customers turn out to be one; what each live enrollment hears of it."""
+        news, over = merge(stays, goes)
+        for customer_id, person in self.people.items():
+            if person is goes:
+                self.people[customer_id] = stays
+        for enrollment in over:
+            self._close(stays, enrollment.enrollment_id)
+        return news
+
+    def _close(self, person: Person, enrollment_id: str) -> None:
+        for row in person.rows(enrollment_id):
             if row.in_flight_since is not None:
                 self._change(row, Verdict.UNKNOWN, Reason.AMBIGUOUS)
             elif row.verdict in {Verdict.HELD, Verdict.STALE, Verdict.SENDING}:
                 self._change(row, Verdict.SUPPRESSED, Reason.JOURNEY_ENDED, row.detail)
-        return EndAnswer(ended=True, news=[])
 
     async def decide(self, request: SendRequest, message: Message) -> Decision:
         """As `Gate.decide`."""

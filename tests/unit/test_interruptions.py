@@ -151,7 +151,7 @@ async def test_17_a_missing_template_parks_the_message_and_sends_nothing(
     play = await rehearsal.play(NoTemplate, CART, settled=False)
 
     assert "no_such_template" in str(await play.parks())
-    await play.passes(DAY)
+    await play.passes(DAY / 24)
     (row,) = play.ledger
     assert "no_such_template" in row.detail
     assert row.in_flight_since is None

@@ -89,6 +89,38 @@ async def test_a_journey_that_begins_with_the_news_that_it_is_over_ends(
     assert (await play.ends()).kind is OutcomeKind.MERGED
 
 
+async def test_of_two_through_the_same_journey_the_older_goes_on(rehearsal: Rehearsal) -> None:
+    older = await rehearsal.play(AbandonedCart, CART)
+    younger = await rehearsal.play(AbandonedCart, CART, addresses={"push": "other"})
+    other = await rehearsal.play(AbandonedCart, CartAbandoned(cart_id="c2"), who=younger.who)
+    await rehearsal.merges(younger.who, older.who)
+    assert younger.status is Status.COMPLETED
+    assert (await younger.ends()).kind is OutcomeKind.MERGED
+    await older.passes(timedelta(hours=1))
+    assert (older.sent, younger.sent) == (["reminder/push"], [])
+    assert older.handed[0].address == "other"
+    assert other.who is older.who
+    await older.happens(PurchaseMade(order_id="o1"))
+    assert (await older.ends()).kind is (await other.ends()).kind is OutcomeKind.CONVERTED
+
+
+async def test_what_the_other_did_since_it_began_is_heard_with_the_merge(
+    rehearsal: Rehearsal,
+) -> None:
+    other = rehearsal.customer()
+    await rehearsal.happens(other, PurchaseMade(order_id="before", cart_id="c1"))
+    play = await rehearsal.play(AbandonedCart, CART)
+    await rehearsal.happens(other, PurchaseMade(order_id="another", cart_id="c2"))
+    await rehearsal.merges(other, play.who)
+    assert play.status is Status.RUNNING
+    elsewhere = rehearsal.customer()
+    await rehearsal.happens(elsewhere, BOUGHT)
+    await rehearsal.merges(play.who, elsewhere, relayed=False)
+    await play.passes(timedelta(hours=1))
+    assert (await play.ends()).kind is OutcomeKind.CONVERTED
+    assert play.sent == []
+
+
 @pytest.mark.parametrize("payload", [None, {"customer_id": "cus_x", "ended": []}, [{"a": 1}], 7])
 async def test_4_nobody_is_merged_by_hand(rehearsal: Rehearsal, payload: Any) -> None:
     play = await rehearsal.play(AbandonedCart, CART)

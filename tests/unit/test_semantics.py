@@ -162,8 +162,7 @@ async def test_8_a_purchase_while_sending_still_counts_the_message(rehearsal: Re
     assert (await play.ends()).reason == "suppressed False"
 
     async def buys(_: Parcel) -> None:
-        envelope = play.acknowledge(_bought("o1"))
-        play.execution.signal(envelope.name, [envelope])
+        await play.happens(_bought("o1"))
 
     rehearsal.channels["push"].on_deliver = buys
     play = await rehearsal.play(OneSend, CART, settled=False)

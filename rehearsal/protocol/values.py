@@ -1,0 +1,27 @@
+"""Values as they travel, and what a run may know of itself."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio.common import TypedSearchAttributes
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+CONVERTER = pydantic_data_converter.payload_converter
+FAILURES = pydantic_data_converter.failure_converter
+NAMESPACE = "rehearsal"
+SEED = 1
+"""Of `workflow.uuid4()` and `workflow.random()`: the same in every run and replay."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a workflow's run may know of itself."""
+
+    workflow_id: str
+    workflow_type: str
+    run_id: str
+    first_run_id: str
+    continued_run_id: str | None
+    task_queue: str
+    attributes: TypedSearchAttributes
+    started_at: datetime
