@@ -67,7 +67,7 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         opened.push_async_callback(reading.close)
         client = await connect(settings, lazy=True)
         limits = Limits(settings.limit_requests, settings.limit_events, settings.limit_burst)
-        relay = Relay(pool, client)
+        relay = Relay(pool, client, run_length=settings.run_length)
         figures = Figures(pool)
         await figures.refresh()
         opened.push_async_callback(_cancel, asyncio.create_task(figures.run()))

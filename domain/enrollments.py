@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from domain.carried import Carried
 from domain.events import Envelope
 from domain.outcomes import Outcome
 
@@ -68,10 +69,14 @@ def key_in_id(key: str | None) -> str:
 
 
 class Start(BaseModel):
-    """What an enrollment's workflow starts with.
+    """What a run of an enrollment's workflow starts with.
 
     Attributes:
-        events: the events acknowledged for it so far, the one that started it first.
+        events: the events acknowledged for it so far, the one that started it first; from
+            the second run on that one alone.
+        carried: what the run before carried over; None for the first.
+        run_length: how many events a run's history may have before the journey goes on in a
+            new one; None to do as the server suggests.
     """
 
     enrollment_id: str
@@ -80,6 +85,8 @@ class Start(BaseModel):
     key: str | None = None
     parameters: dict[str, Any]
     events: list[Envelope]
+    carried: Carried | None = None
+    run_length: int | None = None
 
 
 class EndRequest(BaseModel):

@@ -49,6 +49,7 @@ class Relay:
         client: Temporal; may be lazy.
         in_flight: calls to Temporal at once.
         lease: how long a claim holds, after which another relay may carry the same.
+        run_length: for the journeys that it starts, see `Start`.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Relay:
         *,
         in_flight: int = IN_FLIGHT,
         lease: timedelta = LEASE,
+        run_length: int | None = None,
     ) -> None:
+        self._run_length = run_length
         self.pool = pool
         self.client = client
         self._enrollments = PostgresEnrollments(pool)
@@ -159,6 +162,7 @@ class Relay:
             key=claim.key or None,
             parameters=claim.parameters,
             events=list(claim.events),
+            run_length=self._run_length,
         )
         try:
             handle = await self.client.start_workflow(
@@ -241,7 +245,8 @@ async def serve(settings: Settings) -> None:
     """Run a relay as a process of its own, until cancelled."""
     pool = await wait_for_pool(settings.required_database_url(), "relay", IN_FLIGHT)
     try:
-        await run_relay(Relay(pool, await connect(settings, lazy=True)))
+        client = await connect(settings, lazy=True)
+        await run_relay(Relay(pool, client, run_length=settings.run_length))
     finally:
         await close_pool(pool)
 

@@ -99,6 +99,7 @@ class Stage:
         event: Event,
         *later: Event,
         parameters: dict[str, Any] | None = None,
+        run_length: int | None = None,
         **about: Any,
     ) -> Play:
         """Enroll a new customer by an event; `later` ones are acknowledged before the start.
@@ -108,6 +109,7 @@ class Stage:
             event: the event that starts it.
             later: further events that travel with the start.
             parameters: overrides, as from outside.
+            run_length: as in `Start`; 0 to go on in a new run whenever that is possible.
             about: what is known of the customer: `addresses`, `traits`, `holds`.
         """
         about.setdefault("addresses", {"email": "ada@example.test", "push": "token"})
@@ -120,6 +122,7 @@ class Stage:
             customer_id=who.customer_id,
             journey=declared.name,
             parameters=chosen.model_dump(mode="json"),
+            run_length=run_length,
             events=events,
         )
         handle = await self.environment.client.start_workflow(
