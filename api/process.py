@@ -23,6 +23,7 @@ from api.state import Parts
 from audiences.catalog import discover as discover_audiences
 from domain.errors import ConfigurationError
 from domain.limits import Limits
+from infra.answering import Answering
 from infra.database.accept import Acceptor
 from infra.database.audiences import AudienceKeeper, register
 from infra.database.customers import PostgresCustomers
@@ -106,6 +107,7 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
             replayer=Replayer(doors, admission, acceptor, quarantine),
             reading=reading,
             customers=PostgresCustomers(pool, audiences),
+            answering=Answering(pool, client),
             figures=figures,
             metrics=metrics,
             temporal=client,

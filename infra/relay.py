@@ -28,7 +28,7 @@ from infra.database.backlog import LEASE, Backlog, Claim
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import UNREACHABLE, Pool, close_pool, wait_for_pool
 from infra.settings import Settings
-from infra.temporal import ABSENT, connect, register
+from infra.temporal import connect, is_absent, register
 from infra.watch import Watch, is_gone
 
 _log = structlog.get_logger()
@@ -127,7 +127,7 @@ class Relay:
             self._done.append((claim.enrollment_id, number))
             self._absent_for = 0.0
         except (RPCError, RuntimeError) as error:
-            if _is_absent(error):
+            if is_absent(error):
                 await self._temporal_is_absent(claim, str(error))
             else:
                 await self._later(claim, error)
@@ -216,13 +216,6 @@ class Relay:
             await self._backlog.later(
                 claim.enrollment_id, str(error), pause=timedelta(seconds=pause), attempts=1
             )
-
-
-def _is_absent(error: RPCError | RuntimeError) -> bool:
-    if isinstance(error, RPCError):
-        return error.status in ABSENT
-    # What a lazy client raises when its first call finds nobody.
-    return "Failed client connect" in str(error)
 
 
 _ALL = 2**62

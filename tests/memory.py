@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from domain.customers import Customer
-from domain.enrollments import EndAnswer, EndRequest
+from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest
 from domain.events import Envelope, Event
 from domain.gate import Facts, LedgerRow, Proceed, judge
 from domain.messages import (
@@ -29,6 +29,7 @@ from domain.messages import (
     Verdict,
 )
 from domain.outcomes import Outcome
+from tests.memory_records import MemoryRecords
 
 
 @dataclass
@@ -95,6 +96,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.people: dict[str, Person] = {}
+        self.records = MemoryRecords()
         self._ids = count(1)
 
     def person(self, **about: Any) -> Person:
@@ -128,7 +130,13 @@ class MemoryStore:
                 row.in_flight_since = None
             elif row.verdict in {Verdict.HELD, Verdict.STALE, Verdict.SENDING}:
                 row.verdict, row.reason = Verdict.SUPPRESSED, Reason.JOURNEY_ENDED
-        return EndAnswer(ended=True, news=[])
+        over = request.hand_over
+        handed_over = None if over is None else await self.enter(over)
+        return EndAnswer(ended=True, news=[], handed_over=handed_over)
+
+    async def enter(self, request: EnterRequest) -> EnterAnswer:
+        """As `Enrollments.enter`; the other enrollment is among the records."""
+        return await self.records.enter(request)
 
     async def decide(self, request: SendRequest, message: Message) -> Decision:
         """As `Gate.decide`."""
