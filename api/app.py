@@ -12,6 +12,7 @@ from api import (
     health,
     problems,
     quarantine,
+    tasks,
     timeline,
     tracking,
     webhooks,
@@ -41,7 +42,7 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
     app.add_middleware(TrackingCors, paths=tracking.PATHS)
     # The hot routes first and directly: those of an included router are looked up twice.
     app.router.routes[:0] = tracking.router.routes
-    for module in (events, webhooks, customers, timeline, quarantine, health):
+    for module in (events, webhooks, customers, timeline, tasks, quarantine, health):
         app.include_router(module.router)
 
     def openapi() -> dict[str, Any]:
@@ -59,7 +60,7 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
             }
             for path, operations in schema["paths"].items():
                 for operation in operations.values():
-                    if path.startswith(("/customers", "/quarantine")):
+                    if path.startswith(("/customers", "/quarantine", "/tasks")):
                         operation["security"] = [{"key": []}]
                     # FastAPI promises its own form of 422 for every parameter; ours are problems,
                     # documented where they can occur.

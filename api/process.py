@@ -23,6 +23,7 @@ from api.state import Parts
 from audiences.catalog import discover as discover_audiences
 from domain.errors import ConfigurationError
 from domain.limits import Limits
+from infra.answering import Answering
 from infra.database.accept import Acceptor
 from infra.database.audiences import AudienceKeeper, register
 from infra.database.customers import PostgresCustomers
@@ -67,7 +68,7 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         opened.push_async_callback(reading.close)
         client = await connect(settings, lazy=True)
         limits = Limits(settings.limit_requests, settings.limit_events, settings.limit_burst)
-        relay = Relay(pool, client)
+        relay = Relay(pool, client, run_length=settings.run_length)
         figures = Figures(pool)
         await figures.refresh()
         opened.push_async_callback(_cancel, asyncio.create_task(figures.run()))
@@ -106,6 +107,7 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
             replayer=Replayer(doors, admission, acceptor, quarantine),
             reading=reading,
             customers=PostgresCustomers(pool, audiences),
+            answering=Answering(pool, client),
             figures=figures,
             metrics=metrics,
             temporal=client,

@@ -12,6 +12,7 @@ from api.intake import Intake
 from api.metrics import Metrics
 from api.replay import Replayer
 from api.segment import SegmentReader
+from infra.answering import Answering
 from infra.database.accept import Acceptor
 from infra.database.customers import PostgresCustomers
 from infra.database.figures import Figures
@@ -39,6 +40,7 @@ class Parts:
     replayer: Replayer
     reading: Reading
     customers: PostgresCustomers
+    answering: Answering
     figures: Figures
     metrics: Metrics
     temporal: Client

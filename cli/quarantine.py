@@ -1,20 +1,16 @@
 """`sojourn quarantine`: what was rejected, read and replayed from the command line."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from domain.errors import ConfigurationError, JourneyError, NotNow, Unavailable
-from infra.settings import Settings, load_settings
+from cli.beside import with_parts
+from domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from api.state import Parts
     from infra.database.quarantine import Kept
-
-T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Look at rejected events, and replay them.")
 
@@ -41,7 +37,7 @@ def list_(
     async def work(parts: "Parts") -> "list[Kept]":
         return await parts.quarantine.page(source=source, door=door, state=state, limit=limit)
 
-    found = _with_parts(work)
+    found = with_parts(work)
     for kept in found:
         times = f" ({kept.times} times)" if kept.times > 1 else ""
         typer.echo(
@@ -59,7 +55,7 @@ def show(item_id: ItemId) -> None:
     async def work(parts: "Parts") -> "Kept":
         return await _kept(parts, item_id)
 
-    sys.stdout.buffer.write(_with_parts(work).body)
+    sys.stdout.buffer.write(with_parts(work).body)
 
 
 @app.command("replay")
@@ -91,7 +87,7 @@ def replay(
                 good = await _replay(parts, after) and good
         return good
 
-    if not _with_parts(work):
+    if not with_parts(work):
         raise typer.Exit(_WRONG)
 
 
@@ -103,7 +99,7 @@ def delete(item_id: ItemId) -> None:
         await _kept(parts, item_id)
         return await parts.quarantine.delete(item_id)
 
-    _with_parts(work)
+    with_parts(work)
 
 
 async def _kept(parts: "Parts", item_id: int) -> "Kept":
@@ -119,29 +115,3 @@ async def _replay(parts: "Parts", item_id: int) -> bool:
         said = receipt.get("reason") or receipt.get("messageId", "")
         typer.echo(f"{item_id}  {receipt['status']}  {said}")
     return done.done
-
-
-def _with_parts(work: "Callable[[Parts], Awaitable[T]]") -> T:
-    """Do something with the api's parts; one sentence and exit code 2 where that is impossible."""
-    from cli.main import refuse  # noqa: PLC0415 -- which imports this module
-
-    try:
-        return asyncio.run(_run(load_settings(), work))
-    except (ConfigurationError, JourneyError) as error:
-        refuse(error)
-    except (NotNow, Unavailable) as error:
-        refuse(ConfigurationError(str(error)))
-
-
-async def _run(settings: Settings, work: "Callable[[Parts], Awaitable[T]]") -> T:
-    from api.process import running_app  # noqa: PLC0415 -- `--help` should not wait for it
-    from infra.database.pool import UNREACHABLE, open_pool  # noqa: PLC0415
-
-    # An api waits for its database; a person would rather know.
-    pool = await open_pool(settings.required_database_url(), size=1)
-    await pool.close()
-    try:
-        async with running_app(settings) as app:
-            return await work(app.state.parts)
-    except UNREACHABLE as error:
-        raise Unavailable(f"PostgreSQL does not answer: {error}") from error

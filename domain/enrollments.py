@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from domain.carried import Carried
 from domain.events import Envelope
 from domain.outcomes import Outcome
 
@@ -68,10 +69,14 @@ def key_in_id(key: str | None) -> str:
 
 
 class Start(BaseModel):
-    """What an enrollment's workflow starts with.
+    """What a run of an enrollment's workflow starts with.
 
     Attributes:
-        events: the events acknowledged for it so far, the one that started it first.
+        events: the events acknowledged for it so far, the one that started it first; from
+            the second run on that one alone.
+        carried: what the run before carried over; None for the first.
+        run_length: how many events a run's history may have before the journey goes on in a
+            new one; None to do as the server suggests.
     """
 
     enrollment_id: str
@@ -80,19 +85,57 @@ class Start(BaseModel):
     key: str | None = None
     parameters: dict[str, Any]
     events: list[Envelope]
+    carried: Carried | None = None
+    run_length: int | None = None
+
+
+class EnterRequest(BaseModel):
+    """An enrollment takes its customer into another journey; the same step does it once.
+
+    Attributes:
+        enrollment_id: the enrollment that asks: the parent.
+        step: the parent's step.
+        entry: the wish to start the other journey, as JSON that the store's `enter` takes.
+        event_name: the name of the event that starts it, which no other enrollment hears.
+        properties: that event's properties.
+        wait: whether the parent hears `journey_ended` when the other one has ended.
+    """
+
+    customer_id: str
+    enrollment_id: str
+    step: str
+    entry: dict[str, Any]
+    event_name: str
+    properties: dict[str, Any] = Field(default_factory=dict)
+    wait: bool = False
+
+
+class EnterAnswer(BaseModel):
+    """The enrollment in the other journey, or why there is none."""
+
+    enrollment_id: str | None = None
+    refused: str | None = None
 
 
 class EndRequest(BaseModel):
-    """An enrollment wants to end; `heard` is the last event number that it has applied."""
+    """An enrollment wants to end; `heard` is the last event number that it has applied.
+
+    `hand_over` is where its customer goes on, entered in the same transaction.
+    """
 
     enrollment_id: str
     customer_id: str
     heard: int
     outcome: Outcome
+    hand_over: EnterRequest | None = None
 
 
 class EndAnswer(BaseModel):
-    """Either the enrollment has ended, or here is what it must hear first (semantics 14)."""
+    """Either the enrollment has ended, or here is what it must hear first (semantics 14).
+
+    `handed_over` is what became of the request's hand-over.
+    """
 
     ended: bool
     news: list[Envelope]
+    handed_over: EnterAnswer | None = None

@@ -14,8 +14,9 @@ SojournError
 
 from typing import Literal
 
-Why = Literal["limit", "busy", "backlog"]
-"""Why not now: the key's limit; too much waits for the database; journeys are too far behind."""
+Why = Literal["limit", "busy", "backlog", "temporal"]
+"""Why not now: the key's limit; too much waits for the database; journeys are too far behind, or
+cannot be reached."""
 
 
 class SojournError(Exception):

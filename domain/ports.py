@@ -4,7 +4,10 @@ from datetime import timedelta
 from typing import Protocol
 
 from domain.customers import Customer
-from domain.enrollments import EndAnswer, EndRequest
+from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest
+from domain.events import Envelope
+from domain.experiments import Assignment
+from domain.history import LookBack
 from domain.messages import (
     Decision,
     Message,
@@ -15,6 +18,7 @@ from domain.messages import (
     SendRequest,
     Verdict,
 )
+from domain.tasks import TaskRequest, TaskSettlement
 
 
 class Gate(Protocol):
@@ -61,6 +65,42 @@ class Enrollments(Protocol):
 
     async def end(self, request: EndRequest) -> EndAnswer:
         """End an enrollment, or say what it must hear first."""
+        ...
+
+    async def enter(self, request: EnterRequest) -> EnterAnswer:
+        """Take an enrollment's customer into another journey, once a step."""
+        ...
+
+
+class History(Protocol):
+    """What customers did before."""
+
+    async def look_back(self, request: LookBack) -> list[Envelope]:
+        """The events asked for, in the order in which they happened, with number 0."""
+        ...
+
+
+class Experiments(Protocol):
+    """Who was dealt which variant."""
+
+    async def assign(self, request: Assignment) -> str:
+        """The customer's variant: the first one dealt, whatever the weights are by now.
+
+        Raises:
+            ValueError: the weights make no split.
+        """
+        ...
+
+
+class Tasks(Protocol):
+    """What journeys ask of people."""
+
+    async def open(self, request: TaskRequest) -> str:
+        """Open a task, once a step; returns its id."""
+        ...
+
+    async def settle(self, settlement: TaskSettlement) -> None:
+        """Record what became of a task. What it has become already stays."""
         ...
 
 
@@ -118,6 +158,9 @@ __all__ = [
     "Customers",
     "Endpoints",
     "Enrollments",
+    "Experiments",
     "Gate",
+    "History",
     "Renderer",
+    "Tasks",
 ]

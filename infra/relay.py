@@ -28,7 +28,7 @@ from infra.database.backlog import LEASE, Backlog, Claim
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import UNREACHABLE, Pool, close_pool, wait_for_pool
 from infra.settings import Settings
-from infra.temporal import ABSENT, connect, register
+from infra.temporal import connect, is_absent, register
 from infra.watch import Watch, is_gone
 
 _log = structlog.get_logger()
@@ -49,6 +49,7 @@ class Relay:
         client: Temporal; may be lazy.
         in_flight: calls to Temporal at once.
         lease: how long a claim holds, after which another relay may carry the same.
+        run_length: for the journeys that it starts, see `Start`.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Relay:
         *,
         in_flight: int = IN_FLIGHT,
         lease: timedelta = LEASE,
+        run_length: int | None = None,
     ) -> None:
+        self._run_length = run_length
         self.pool = pool
         self.client = client
         self._enrollments = PostgresEnrollments(pool)
@@ -124,7 +127,7 @@ class Relay:
             self._done.append((claim.enrollment_id, number))
             self._absent_for = 0.0
         except (RPCError, RuntimeError) as error:
-            if _is_absent(error):
+            if is_absent(error):
                 await self._temporal_is_absent(claim, str(error))
             else:
                 await self._later(claim, error)
@@ -159,6 +162,7 @@ class Relay:
             key=claim.key or None,
             parameters=claim.parameters,
             events=list(claim.events),
+            run_length=self._run_length,
         )
         try:
             handle = await self.client.start_workflow(
@@ -214,13 +218,6 @@ class Relay:
             )
 
 
-def _is_absent(error: RPCError | RuntimeError) -> bool:
-    if isinstance(error, RPCError):
-        return error.status in ABSENT
-    # What a lazy client raises when its first call finds nobody.
-    return "Failed client connect" in str(error)
-
-
 _ALL = 2**62
 _CUSTOMER, _JOURNEY, _STATE = (
     SearchAttributeKey.for_keyword(name) for name in (CUSTOMER, JOURNEY, STATE)
@@ -241,7 +238,8 @@ async def serve(settings: Settings) -> None:
     """Run a relay as a process of its own, until cancelled."""
     pool = await wait_for_pool(settings.required_database_url(), "relay", IN_FLIGHT)
     try:
-        await run_relay(Relay(pool, await connect(settings, lazy=True)))
+        client = await connect(settings, lazy=True)
+        await run_relay(Relay(pool, client, run_length=settings.run_length))
     finally:
         await close_pool(pool)
 

@@ -98,6 +98,14 @@ class Settings(BaseSettings):
     relay_in_api: bool = Field(
         True, description="Run the relay inside the API process; false: run `sojourn relay`."
     )
+    run_length: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "After how many events of history a journey goes on in a new run; "
+            "empty: when the Temporal server suggests it."
+        ),
+    )
     log_format: str = Field("text", pattern="^(text|json)$", description="text or json.")
     log_level: str = Field("info", description="debug, info, warning or error.")
 

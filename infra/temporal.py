@@ -28,6 +28,14 @@ ABSENT = frozenset(
 """What a server answers that is not there, or has no room: nobody's event is at fault."""
 
 
+def is_absent(error: RPCError | RuntimeError) -> bool:
+    """Whether a call failed because nobody is there, or nobody has room."""
+    if isinstance(error, RPCError):
+        return error.status in ABSENT
+    # What a lazy client raises when its first call finds nobody.
+    return "Failed client connect" in str(error)
+
+
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
     """A client for the configured server and namespace.
 

@@ -5,9 +5,10 @@
 See docs/test-a-journey.md.
 """
 
+from rehearsal.calls import NotPlayed
 from rehearsal.channels import PlainRenderer, RecordingChannel
 from rehearsal.engine import Busy
-from rehearsal.execution import Awaited, NotPlayed
+from rehearsal.execution import Awaited
 from rehearsal.people import Enrollment, Person, Row
 from rehearsal.play import DidNotPark, Handed, NeverEnds, Play
 from rehearsal.replay import NotDeterministic

@@ -18,6 +18,11 @@ from rehearsal.protocol.commands import Schedule
 from rehearsal.protocol.jobs import Job, answers, fails, stops
 from rehearsal.protocol.values import CONVERTER, NAMESPACE, Identity
 
+
+class NotPlayed(AssertionError):
+    """The workflow asks for something that a rehearsal does not have."""
+
+
 Activities = dict[str, Callable[..., Any]]
 
 
@@ -120,7 +125,7 @@ class Call:
             value = CONVERTER.to_payloads([task.result()])[0]
             self._resolve(self, answers(self.command, value))
             return
-        if isinstance(self.error, JourneyError):
+        if isinstance(self.error, (JourneyError, NotPlayed)):
             self._mistaken(self.error)
         pause = self._pause(self.error)
         name = f"{self.command.name}, attempt {self.attempt}"

@@ -16,7 +16,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.worker import WorkflowInstance
 
 from domain import wording
-from rehearsal.calls import Call
+from rehearsal.calls import Call, NotPlayed
 from rehearsal.clock import Due
 from rehearsal.protocol import commands, instance, jobs
 from rehearsal.protocol.jobs import Job
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 _LONG = 4096  # events, at which the server suggests to continue as new
 _TASK = 3  # events of every workflow task
-
-
-class NotPlayed(AssertionError):
-    """The workflow asks the engine for something that a rehearsal does not have."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def merge(stays: Person, goes: Person) -> tuple[News, list[Enrollment]]:
     stays.time_zone = stays.time_zone or goes.time_zone
     stays.locale = stays.locale or goes.locale
     stays.enrollments.update(goes.enrollments)
+    stays.variants = {**goes.variants, **stays.variants}
     stays.ledger.update(goes.ledger)
     stays.history = sorted((*stays.history, *goes.history), key=lambda event: event.order)
     return news, over

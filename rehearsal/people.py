@@ -116,6 +116,7 @@ class Person:
     ledger: dict[str, Row] = field(default_factory=dict)
     history: list[Happened] = field(default_factory=list)
     closed: dict[str, datetime] = field(default_factory=dict)
+    variants: dict[str, str] = field(default_factory=dict)
 
     def enroll(self, enrollment_id: str, *events: Event, entry: Entry | None = None) -> Enrollment:
         """Begin an enrollment with these events, of which the first has started it."""
@@ -143,17 +144,22 @@ class Person:
             The event as each live enrollment that listens to it hears it, by enrollment.
         """
         name, told = type(event).name, event.model_dump(mode="json", exclude_none=True)
-        event_id = f"e{len(self.history) + 1}"
-        self.history.append(Happened(next(_ORDER), name, event_id, self.now(), told))
-        hear = [each for each in self.enrollments.values() if each.hears(name)]
-        if also is not None:
-            hear.append(also)
         if event.hold is not None:
             what = f"{event.hold.kind} {getattr(event, event.hold.reference)}"
             self._mark(what, opens=event.hold.action == "open")
+        return self.tell(name, told, self.now(), also)
+
+    def tell(
+        self, name: str, told: dict[str, Any], at: datetime, also: Enrollment | None = None
+    ) -> dict[str, Envelope]:
+        """Keep an event, and number it for the enrollments that listen; as `acknowledge`."""
+        event_id = f"e{len(self.history) + 1}"
+        self.history.append(Happened(next(_ORDER), name, event_id, at, told))
+        hear = [each for each in self.enrollments.values() if each.hears(name)]
+        if also is not None:
+            hear.append(also)
         return {
-            each.enrollment_id: each.acknowledge(name, event_id, self.now(), dict(told))
-            for each in hear
+            each.enrollment_id: each.acknowledge(name, event_id, at, dict(told)) for each in hear
         }
 
     def _mark(self, what: str, *, opens: bool) -> None:

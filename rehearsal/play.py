@@ -19,6 +19,7 @@ from rehearsal.execution import Awaited, Execution
 from rehearsal.people import Enrollment, Person, Row
 from rehearsal.protocol.commands import Answer
 from rehearsal.protocol.values import CONVERTER
+from rehearsal.records import Asked
 
 if TYPE_CHECKING:
     from rehearsal.stage import Rehearsal
@@ -154,8 +155,8 @@ class Play:
     def terminate(self) -> None:
         """A person terminates it; the journey is not asked."""
         self.execution.terminate()
-        self.enrollment.outcome = Outcome(kind=OutcomeKind.TERMINATED, reason="by a person")
-        self.enrollment.ended_at = self.stage.now
+        outcome = Outcome(kind=OutcomeKind.TERMINATED, reason="by a person")
+        self.stage.store.end_from_outside(self.enrollment.enrollment_id, outcome)
 
     async def ends(self, within: timedelta = LIFETIME) -> Outcome:
         """The outcome, letting as much time pass as it takes.
@@ -246,6 +247,13 @@ class Play:
     def awaits(self) -> list[Awaited]:
         """What the journey waits for, and until when at most; the next first."""
         return self.execution.awaits()
+
+    @property
+    def tasks(self) -> list[Asked]:
+        """What was asked of people, and what became of it."""
+        mine = self.enrollment.enrollment_id
+        asked = self.stage.store.records.tasks.values()
+        return [task for task in asked if task.request.enrollment_id == mine]
 
     @property
     def outcome(self) -> Outcome | None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
@@ -11,7 +10,10 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
+from activities.experiments import ExperimentActivities
+from activities.history import HistoryActivities
 from activities.messaging import MessagingActivities
+from activities.tasks import TaskActivities
 from domain import temporal_names
 from domain.enrollments import Entry, Start, key_in_id
 from domain.events import Envelope, Event
@@ -19,11 +21,12 @@ from domain.local_time import Zone, local_moment
 from domain.messages import Parcel, ProviderAnswer
 from domain.ports import Renderer
 from infra.templates import JinjaRenderer
-from rehearsal.calls import by_name
+from journeys.catalog import discover
+from rehearsal.calls import NotPlayed, by_name
 from rehearsal.channels import RecordingChannel
 from rehearsal.clock import Clock
 from rehearsal.engine import Engine, shortened
-from rehearsal.people import Person, Row
+from rehearsal.people import Enrollment, Person, Row
 from rehearsal.play import Play
 from rehearsal.store import MemoryStore
 from worker.sandbox import sandbox
@@ -78,6 +81,7 @@ class Rehearsal:
     Args:
         at: when it begins; without a zone of its own, in `zone`.
         zone: an IANA name.
+        journeys: those that others lead into, beside the ones in `journeys/`.
         activities: those of your own that the journeys call.
         renderer: makes the words; by default from the templates in `journeys/`.
         sandboxed: run journeys in the sandbox, as the worker does; slower.
@@ -97,6 +101,7 @@ class Rehearsal:
         at: str | datetime = MONDAY,
         zone: str = "UTC",
         *,
+        journeys: Iterable[type[Journey[Any, Any]]] = (),
         activities: Iterable[Callable[..., Any]] = (),
         renderer: Renderer | None = None,
         sandboxed: bool = False,
@@ -108,7 +113,11 @@ class Rehearsal:
         self.handed: list[tuple[Parcel, ProviderAnswer]] = []
         self.channels = {name: RecordingChannel(name, log=self.handed) for name in _CHANNELS}
         self.plays: list[Play] = []
-        self._ids = count(1)
+        self.store.records.began = self._begun_by_a_journey
+        self.store.records.told = self._told_by_the_store
+        self._journeys = {cls.__name__: cls for cls in journeys}
+        enrollments = EnrollmentActivities(self.store)
+        tasks = TaskActivities(self.store.records)
         messaging = MessagingActivities(
             self.store, renderer or _templates(), self.channels, now=self._clock
         )
@@ -117,7 +126,12 @@ class Rehearsal:
             by_name(
                 [
                     CustomerActivities(self.store).look_up,
-                    EnrollmentActivities(self.store).end,
+                    enrollments.end,
+                    enrollments.enter,
+                    HistoryActivities(self.store.records).look_back,
+                    ExperimentActivities(self.store.records).assign,
+                    tasks.open,
+                    tasks.settle,
                     messaging.send,
                     messaging.skip,
                     *activities,
@@ -157,6 +171,7 @@ class Rehearsal:
         who: Person | None = None,
         parameters: dict[str, Any] | None = None,
         settled: bool = True,
+        run_length: int | None = None,
         **about: Unpack[About],
     ) -> Play:
         """Enroll a customer by an event.
@@ -167,6 +182,8 @@ class Rehearsal:
             later: further events that are acknowledged before it starts.
             who: the customer; by default a new one, of whom `about` is known.
             parameters: overrides, as from outside.
+            run_length: how many events a run's history may have before the journey goes on
+                in a new one; 0 for whenever that is possible.
             settled: False to go on before the journey has done its first steps.
             about: what is known of a new customer.
 
@@ -181,17 +198,23 @@ class Rehearsal:
         who = who or self.customer(**about)
         if (refusal := who.refusal(entry)) is not None:
             raise NotEntered(f"{declared.name}: {refusal}")
-        play = self._enroll(journey, entry, who, (event, *later))
+        enrollment = who.enroll(self.store.records.new_enrollment_id(), event, *later, entry=entry)
+        self._journeys.setdefault(journey.__name__, journey)
+        play = self._begin(journey, entry, who, enrollment, run_length)
         if settled:
             await self.settles()
         return play
 
-    def _enroll(
-        self, journey: type[Journey[Any, Any]], entry: Entry, who: Person, events: tuple[Event, ...]
+    def _begin(
+        self,
+        journey: type[Journey[Any, Any]],
+        entry: Entry,
+        who: Person,
+        enrollment: Enrollment,
+        run_length: int | None = None,
     ) -> Play:
-        before = [each for each in who.enrollments.values() if each.journey == entry.journey]
-        enrollment = who.enroll(f"enr_{next(self._ids)}", *events, entry=entry)
-        suffix = "/".join(filter(None, (key_in_id(entry.key), str(len(before) + 1))))
+        ordinal = sum(each.same_way(enrollment) for each in who.enrollments.values())
+        suffix = "/".join(filter(None, (key_in_id(entry.key), str(ordinal))))
         for envelope in enrollment.acknowledged:
             self.engine.note(who.customer_id, f"{envelope.name} {envelope.event_id} acknowledged")
         attributes = {
@@ -209,6 +232,7 @@ class Rehearsal:
                 key=entry.key,
                 parameters=entry.parameters,
                 events=list(enrollment.acknowledged),
+                run_length=run_length,
             ),
             queue=entry.task_queue,
             attributes=TypedSearchAttributes(
@@ -221,6 +245,18 @@ class Rehearsal:
         play = Play(self, who, enrollment, execution)
         self.plays.append(play)
         return play
+
+    def _begun_by_a_journey(self, who: Person, enrollment: Enrollment, entry: Entry) -> None:
+        journey = self._journeys.get(entry.workflow_type) or _shipped().get(entry.workflow_type)
+        if journey is None:
+            raise NotPlayed(
+                f"a journey leads into {entry.workflow_type}, which this rehearsal does not have: "
+                f"give it, as in Rehearsal(journeys=[{entry.workflow_type}])"
+            )
+        self._begin(journey, entry, who, enrollment)
+
+    def _told_by_the_store(self, enrollment: Enrollment, envelope: Envelope) -> None:
+        self._tell({enrollment.enrollment_id: [envelope]})
 
     async def happens(self, who: Person, event: Event, *, relayed: bool = True) -> None:
         """An event of a customer is acknowledged, and told to all journeys that listen."""
@@ -265,6 +301,11 @@ class Rehearsal:
     async def passes(self, time: timedelta) -> None:
         """Let time pass, and what is due then be done."""
         await self.pass_until(self.now + time)
+
+    async def is_down(self, time: timedelta) -> None:
+        """The worker is down for a while: time passes, and what is due is late."""
+        self._clock.move(self.now + time)
+        await self.settles()
 
     async def at(self, moment: str | datetime, zone: str = "UTC") -> None:
         """Let time pass until a moment, such as `at("2026-03-29 02:30", "Europe/Berlin")`.
@@ -311,6 +352,11 @@ def _moment(at: str | datetime, zone: str) -> datetime:
     if told.tzinfo is not None:
         return told.astimezone(UTC)
     return local_moment(told.date(), told.time(), Zone.of(None, zone))
+
+
+@cache
+def _shipped() -> dict[str, type[Journey[Any, Any]]]:
+    return {cls.__name__: cls for cls in discover()}
 
 
 @cache

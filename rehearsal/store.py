@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from domain.customers import Customer
-from domain.enrollments import EndAnswer, EndRequest
+from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest
 from domain.gate import Facts, Proceed, judge
 from domain.messages import (
     Decision,
@@ -21,8 +21,10 @@ from domain.messages import (
     Suppressed,
     Verdict,
 )
+from domain.outcomes import Outcome
 from rehearsal.merging import News, merge
-from rehearsal.people import Now, Person, Row, real_time
+from rehearsal.people import Enrollment, Now, Person, Row, real_time
+from rehearsal.records import MemoryRecords
 
 ENDPOINT = "https://example.test/care"
 """Where messages to our own people go."""
@@ -33,7 +35,7 @@ def _nobody(_: Row) -> None:
 
 
 class MemoryStore:
-    """Implements the ports `Gate`, `Enrollments` and `Customers`.
+    """Implements the ports `Gate`, `Enrollments` and `Customers`; `records` the others.
 
     Args:
         now: what time it is.
@@ -44,6 +46,7 @@ class MemoryStore:
         self.people: dict[str, Person] = {}
         self._now = now
         self._told = told
+        self.records = MemoryRecords(self.people, now)
         self._ids = count(1)
 
     def person(self, **about: Any) -> Person:
@@ -75,8 +78,20 @@ class MemoryStore:
             return EndAnswer(ended=False, news=news)
         if enrollment.outcome is None:
             enrollment.outcome, enrollment.ended_at = request.outcome, self._now()
-        self._close(person, request.enrollment_id)
-        return EndAnswer(ended=True, news=[])
+            self._close(person, enrollment)
+        over = request.hand_over
+        handed_over = None if over is None else self.records.hand_over(over)
+        return EndAnswer(ended=True, news=[], handed_over=handed_over)
+
+    async def enter(self, request: EnterRequest) -> EnterAnswer:
+        """As `Enrollments.enter`."""
+        return self.records.enter(request)
+
+    def end_from_outside(self, enrollment_id: str, outcome: Outcome) -> None:
+        """As when an enrollment's workflow is terminated, or gone."""
+        person, enrollment = self.records.find(enrollment_id)
+        enrollment.outcome, enrollment.ended_at = outcome, self._now()
+        self._close(person, enrollment)
 
     def merge(self, stays: Person, goes: Person) -> News:
         """Two customers turn out to be one; what each live enrollment hears of it."""
@@ -85,15 +100,16 @@ class MemoryStore:
             if person is goes:
                 self.people[customer_id] = stays
         for enrollment in over:
-            self._close(stays, enrollment.enrollment_id)
+            self._close(stays, enrollment)
         return news
 
-    def _close(self, person: Person, enrollment_id: str) -> None:
-        for row in person.rows(enrollment_id):
+    def _close(self, person: Person, enrollment: Enrollment) -> None:
+        for row in person.rows(enrollment.enrollment_id):
             if row.in_flight_since is not None:
                 self._change(row, Verdict.UNKNOWN, Reason.AMBIGUOUS)
             elif row.verdict in {Verdict.HELD, Verdict.STALE, Verdict.SENDING}:
                 self._change(row, Verdict.SUPPRESSED, Reason.JOURNEY_ENDED, row.detail)
+        self.records.close(enrollment)
 
     async def decide(self, request: SendRequest, message: Message) -> Decision:
         """As `Gate.decide`."""

@@ -10,14 +10,20 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
+from activities.experiments import ExperimentActivities
+from activities.history import HistoryActivities
 from activities.messaging import MessagingActivities
+from activities.tasks import TaskActivities
 from audiences.catalog import discover as discover_audiences
 from domain.audiences import Audiences
 from infra.channels import SENDS_AT_ONCE, ConfiguredEndpoints, build_channels
 from infra.database.customers import PostgresCustomers
 from infra.database.enrollments import PostgresEnrollments
+from infra.database.experiments import PostgresExperiments
 from infra.database.gate import PostgresGate
+from infra.database.history import PostgresHistory
 from infra.database.pool import Pool, close_pool, wait_for_pool
+from infra.database.tasks import PostgresTasks
 from infra.settings import Settings
 from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
@@ -41,12 +47,23 @@ def build_workers(
     """One worker for the journeys, and one for each queue of sends beside theirs."""
     customers = CustomerActivities(PostgresCustomers(pool, audiences or Audiences()))
     enrollments = EnrollmentActivities(PostgresEnrollments(pool))
+    tasks = TaskActivities(PostgresTasks(pool))
     polling = PollerBehaviorAutoscaling()
     journeys = Worker(
         client,
         task_queue=JOURNEYS,
         workflows=catalog.workflows,
-        activities=[customers.look_up, enrollments.end, messaging.send, messaging.skip],
+        activities=[
+            customers.look_up,
+            enrollments.end,
+            enrollments.enter,
+            HistoryActivities(PostgresHistory(pool)).look_back,
+            ExperimentActivities(PostgresExperiments(pool)).assign,
+            tasks.open,
+            tasks.settle,
+            messaging.send,
+            messaging.skip,
+        ],
         workflow_runner=sandbox(),
         max_cached_workflows=_CACHED_JOURNEYS,
         # No send waits for a connection after its place is reserved and its call noted.

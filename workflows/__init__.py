@@ -7,6 +7,7 @@ See docs/write-a-journey.md.
 
 from domain.enrollments import AFTER_EXIT, ONCE, ReEntry
 from domain.errors import JourneyError, UndeclaredEvent
+from domain.local_time import EVERY_DAY, WEEKDAYS, Day, Window
 from domain.messages import (
     Cap,
     Delivery,
@@ -20,30 +21,44 @@ from domain.messages import (
     webhook,
 )
 from domain.outcomes import Outcome, OutcomeKind
-from workflows.journey import Journey, JourneyFailed
+from workflows.driver import JourneyFailed
+from workflows.journal import Rounds
+from workflows.journey import Journey
+from workflows.matching import Match, on
 from workflows.parameters import Parameters
 from workflows.scopes import Until
+from workflows.waits import Arrival, Quiet, TooLate
 
 __all__ = [
     "AFTER_EXIT",
+    "EVERY_DAY",
     "ONCE",
+    "WEEKDAYS",
+    "Arrival",
     "Cap",
+    "Day",
     "Delivery",
     "Journey",
     "JourneyError",
     "JourneyFailed",
+    "Match",
     "Outcome",
     "OutcomeKind",
     "Parameters",
+    "Quiet",
     "ReEntry",
+    "Rounds",
     "Sent",
     "Suppressed",
     "Template",
+    "TooLate",
     "Topic",
     "UndeclaredEvent",
     "Unknown",
     "Until",
+    "Window",
     "email",
+    "on",
     "push",
     "webhook",
 ]

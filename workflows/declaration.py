@@ -1,17 +1,16 @@
 """What a journey declares, checked when its module is imported."""
 
-import ast
-import inspect
 import re
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+from temporalio import workflow
 
 from domain.enrollments import Entry, ReEntry, key_in_id
-from domain.errors import JourneyError, UndeclaredEvent
-from domain.events import Event, event_types
+from domain.errors import JourneyError
+from domain.events import Envelope, Event, event_types
+from workflows.checks import check_code, check_events, check_run
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
 
@@ -29,6 +28,7 @@ class Declaration(Generic[E]):
         workflow_type: the name of its Temporal workflow.
         trigger: the event type that starts it.
         listens: the event types that an enrollment hears after its start.
+        keeps: those of them that its waits may ask for.
         summary: the first sentence of the class's docstring.
     """
 
@@ -36,11 +36,20 @@ class Declaration(Generic[E]):
     workflow_type: str
     trigger: type[E]
     listens: tuple[type[Event], ...]
+    keeps: tuple[type[Event], ...]
     parameters: type[Parameters]
     key: Callable[[E], str] | None
     where: Callable[[E], bool] | None
     re_entry: ReEntry
     summary: str
+
+    def read(self, envelope: Envelope) -> E:
+        """The event that started an enrollment.
+
+        Raises:
+            Refused: it does not validate.
+        """
+        return self.trigger.from_envelope(envelope)
 
     def entry(self, event: E, parameters: Parameters) -> Entry | None:
         """The event's wish to start this journey, or None where its predicate declines."""
@@ -61,6 +70,61 @@ class Declaration(Generic[E]):
         )
 
 
+def declare(
+    cls: type,
+    base: type,
+    *,
+    listens: tuple[type[Event], ...],
+    key: Callable[[Any], str] | None,
+    where: Callable[[Any], bool] | None,
+    re_entry: ReEntry,
+) -> Declaration[Any]:
+    """What a journey class declares, checked.
+
+    Args:
+        cls: the class.
+        base: `Journey`, whose type arguments say what starts it.
+        listens: see `Journey`.
+        key: see `Journey`.
+        where: see `Journey`.
+        re_entry: see `Journey`.
+
+    Raises:
+        JourneyError: something is missing or wrong; the sentence says what to write.
+    """
+    trigger, parameters = _type_arguments(cls, base)
+    heard = with_holds(listens)
+    check_events(cls, (trigger, *heard))
+    check_run(cls, trigger)
+    if not workflow.unsafe.in_sandbox():
+        check_code(cls, listens)
+    name = snake_case(cls.__name__)
+    return Declaration(
+        name=name,
+        workflow_type=cls.__name__,
+        trigger=trigger,
+        listens=heard,
+        keeps=listens,
+        parameters=parameters,
+        key=key,
+        where=where,
+        re_entry=re_entry,
+        summary=(cls.__doc__ or name).strip().split("\n", maxsplit=1)[0],
+    )
+
+
+def _type_arguments(cls: type, base: type) -> tuple[type[Event], type[Parameters]]:
+    for generic in getattr(cls, "__orig_bases__", ()):
+        origin = get_origin(generic)
+        if isinstance(origin, type) and issubclass(origin, base):
+            trigger, *rest = get_args(generic)
+            if isinstance(trigger, type) and issubclass(trigger, Event):
+                return trigger, (rest[0] if rest else Parameters)
+    raise JourneyError(
+        f"{cls.__name__}: say which event starts it, as in `class {cls.__name__}(Journey[MyEvent])`"
+    )
+
+
 def snake_case(name: str) -> str:
     """`AbandonedCart` becomes `abandoned_cart`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
@@ -70,70 +134,3 @@ def with_holds(listens: tuple[type[Event], ...]) -> tuple[type[Event], ...]:
     """What a journey listens to: what it declares, and what opens and closes holds."""
     holds = (kind for kind in event_types() if kind.hold is not None)
     return tuple(dict.fromkeys((*listens, *holds)))
-
-
-def check_events(cls: type, kinds: tuple[type[Event], ...]) -> None:
-    """Check that event types are declared where every process and the sandbox share them.
-
-    Raises:
-        JourneyError: one stands beside the journey, where the sandbox would make it anew.
-    """
-    for kind in kinds:
-        if kind.__module__.partition(".")[0] == "journeys":
-            raise JourneyError(
-                f"{cls.__name__}: move the event type {kind.__name__} to domain/events/"
-            )
-
-
-def check_run(cls: type, trigger: type[Event]) -> None:
-    """Check that `run` takes the trigger and is decorated.
-
-    Raises:
-        JourneyError: it is not; the sentence says what to write.
-    """
-    run: Any = cls.__dict__["run"]
-    wanted = f"async def run(self, event: {trigger.__name__}) -> Outcome"
-    if not hasattr(run, "__temporal_workflow_run"):
-        raise JourneyError(f"{cls.__name__}.run: decorate it with @workflow.run")
-    if not inspect.iscoroutinefunction(run):
-        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`: it is not async")
-    parameters = list(inspect.signature(run).parameters.values())[1:]
-    if len(parameters) != 1 or parameters[0].annotation not in {trigger, trigger.__name__}:
-        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`, for the event that starts it")
-
-
-def check_waits(cls: type, listens: tuple[type[Event], ...]) -> None:
-    """Check that every `self.wait_for(X)` and `self.until(X)` in the class is declared.
-
-    It reads the class's source; where there is none, the same check runs at the wait.
-
-    Raises:
-        UndeclaredEvent: one is not; the sentence says what to add.
-    """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError, SyntaxError):
-        return
-    names = vars(sys.modules[cls.__module__])
-    for name in _waited_for(tree):
-        kind = names.get(name)
-        if isinstance(kind, type) and issubclass(kind, Event) and kind not in listens:
-            raise undeclared(cls, kind)
-
-
-def undeclared(cls: type, kind: type[Event]) -> UndeclaredEvent:
-    """The error of waiting for what was not declared."""
-    return UndeclaredEvent(
-        f"{cls.__name__} waits for {kind.__name__} but does not listen to it: "
-        f"add it to `listens=[…]` in the class line"
-    )
-
-
-def _waited_for(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="self"), attr="wait_for" | "until"),
-                args=[ast.Name(id=name), *_],
-            ):
-                yield name

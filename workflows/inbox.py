@@ -1,7 +1,6 @@
 """The inbox of an enrollment: numbered envelopes in, events out, each once and in order."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -62,24 +61,32 @@ def _envelope(data: object) -> Envelope:
             raise Unreadable(f"expected an envelope, got {data!r:.80}")
 
 
-@dataclass
+_REMEMBERED = 100
+
+
 class Inbox:
     """Applies number `heard + 1`, ignores what is not larger, keeps what is ahead (G2).
 
     Attributes:
         heard: the number of the last event applied.
+        ahead: what came before an event with a smaller number, by number.
+        heard_as: the event ids of the last hundred numbers applied.
     """
 
-    heard: int = 0
-
-    def __post_init__(self) -> None:
-        self._ahead: dict[int, Envelope] = {}
-        self._heard_as: dict[int, str] = {}
+    def __init__(
+        self,
+        heard: int = 0,
+        ahead: Iterable[Envelope] = (),
+        heard_as: Mapping[int, str] | None = None,
+    ) -> None:
+        self.heard = heard
+        self.ahead = {envelope.number: envelope for envelope in ahead}
+        self.heard_as = dict(heard_as or {})
 
     @property
     def missing(self) -> int | None:
         """The number that everything else waits for, or None where nothing waits."""
-        return self.heard + 1 if self._ahead else None
+        return self.heard + 1 if self.ahead else None
 
     def receive(self, envelopes: Iterable[Envelope]) -> list[Envelope]:
         """Take envelopes in any order, any number of times; give what may be applied now."""
@@ -88,14 +95,15 @@ class Inbox:
             if envelope.number == BY_HAND:
                 ready.append(envelope)
             elif envelope.number > self.heard:
-                self._ahead.setdefault(envelope.number, envelope)
-                if self._ahead[envelope.number].event_id != envelope.event_id:
+                self.ahead.setdefault(envelope.number, envelope)
+                if self.ahead[envelope.number].event_id != envelope.event_id:
                     ready.append(envelope)
-            elif self._heard_as.get(envelope.number, envelope.event_id) != envelope.event_id:
+            elif self.heard_as.get(envelope.number, envelope.event_id) != envelope.event_id:
                 # A person copied an envelope and so took this number: the event still counts.
                 ready.append(envelope)
-            while (following := self._ahead.pop(self.heard + 1, None)) is not None:
+            while (following := self.ahead.pop(self.heard + 1, None)) is not None:
                 self.heard += 1
-                self._heard_as[self.heard] = following.event_id
+                self.heard_as[self.heard] = following.event_id
+                self.heard_as.pop(self.heard - _REMEMBERED, None)
                 ready.append(following)
         return ready

@@ -1,60 +1,47 @@
 """A journey: a Temporal workflow about one customer, written as the story it tells."""
 
-import asyncio
-import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import timedelta
-from typing import Any, ClassVar, Generic, cast, get_args, get_origin
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar, Generic, cast, overload
 
+from pydantic import BaseModel, TypeAdapter
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 from typing_extensions import TypeVar
 
 from activities.customers import CustomerActivities
-from activities.enrollments import EnrollmentActivities
-from domain import wording
 from domain.customers import Customer
-from domain.enrollments import AFTER_EXIT, EndRequest, ReEntry, Start
-from domain.errors import JourneyError, Refused
-from domain.events import CUSTOMER_MERGED, Envelope, Event, event_type
+from domain.enrollments import AFTER_EXIT, ReEntry, Start
+from domain.events import Event
+from domain.local_time import Window
 from domain.messages import Cap, Delivery, Message
-from domain.outcomes import Outcome, OutcomeKind
-from workflows import attributes
-from workflows.declaration import (
-    Declaration,
-    check_events,
-    check_run,
-    check_waits,
-    snake_case,
-    undeclared,
-    with_holds,
-)
-from workflows.inbox import BY_HAND, Inbox, Unreadable, read_envelopes
+from domain.outcomes import Outcome
+from workflows.checks import undeclared
+from workflows.declaration import Declaration, declare
+from workflows.driver import drive
+from workflows.enrollment import Enrollment
+from workflows.inbox import Unreadable, read_envelopes
+from workflows.journal import Rounds
+from workflows.matching import Match, matches
 from workflows.parameters import Parameters
-from workflows.scopes import Until, to_the_end
+from workflows.scopes import Until
 from workflows.sending import Sender
 from workflows.signals import SEVERAL, add_signals
-from workflows.story import Story
+from workflows.waits import Arrival, Quiet, Waits
 
 E = TypeVar("E", bound=Event)
 P = TypeVar("P", bound=Parameters, default=Parameters)
 A = TypeVar("A", bound=Event)
+B = TypeVar("B", bound=Event)
+C = TypeVar("C", bound=Event)
+D = TypeVar("D", bound=Event)
+T = TypeVar("T")
 
 _SHORT = timedelta(seconds=10)
 
-
-class JourneyFailed(Exception):
-    """Raised by a journey's own code to end it as failed.
-
-    Any other exception is a bug: it parks the journey, which goes on from the same place
-    when the fixed code is deployed (semantics 17).
-    """
-
-
-class JourneyBug(Exception):
-    """A journey's code raised what it should have handled; the journey parks."""
+On = type[A] | Match[A]
+"""An event type, or `on(type, condition)`."""
 
 
 class Journey(ABC, Generic[E, P]):
@@ -67,9 +54,14 @@ class Journey(ABC, Generic[E, P]):
             @workflow.run
             async def run(self, cart: CartAbandoned) -> Outcome: ...
 
+    Everything that is awaited on `self` is a step. Steps have names, given with `step=` or
+    made from what they do, and numbered from the second of a name on. Where a journey goes on
+    for long its code is run again from the top, and steps that are behind it give at once what
+    they gave: see `workflows.journal`.
+
     Class keywords:
         listens: the event types that it waits for. Events that open and close holds are
-            heard by every journey and need not be named.
+            heard by every journey and need not be named, unless they are waited for.
         key: the business key of the event that starts it: one enrollment a cart, an order, …
         where: whether an event of the type starts it at all.
         re_entry: when a customer may enter again with the same key.
@@ -77,7 +69,6 @@ class Journey(ABC, Generic[E, P]):
     Attributes:
         declaration: what the class declares.
         parameters: this enrollment's parameters, as fixed at its entry.
-        customer_id: whose journey this is; another id after a merge.
     """
 
     declaration: ClassVar[Declaration[Any]]
@@ -99,52 +90,40 @@ class Journey(ABC, Generic[E, P]):
         super().__init_subclass__(**kwargs)
         if "run" not in cls.__dict__:
             return
-        trigger, parameters = _type_arguments(cls)
-        heard = with_holds(tuple(listens))
-        check_events(cls, (trigger, *heard))
-        check_run(cls, trigger)
-        if not workflow.unsafe.in_sandbox():
-            check_waits(cls, heard)
-        name = snake_case(cls.__name__)
-        cls.declaration = Declaration(
-            name=name,
-            workflow_type=cls.__name__,
-            trigger=trigger,
-            listens=heard,
-            parameters=parameters,
-            key=key,
-            where=where,
-            re_entry=re_entry,
-            summary=(cls.__doc__ or name).strip().split("\n", maxsplit=1)[0],
+        cls.declaration = declare(
+            cls, Journey, listens=tuple(listens), key=key, where=where, re_entry=re_entry
         )
-        add_signals(cls, heard)
+        add_signals(cls, cls.declaration.listens)
         _drive_by(cls, cls.__dict__["run"])
 
     @workflow.init
     def __init__(self, start: Start) -> None:
         declaration = self.declaration
-        self.customer_id = start.customer_id
         self.parameters = cast(P, declaration.parameters.model_validate(start.parameters))
-        self._start = start
-        self._inbox = Inbox()
-        self._untaken: list[Event] = []
-        self._scopes: list[Until[Any]] = []
-        self._hold_events = 0
-        self._task: asyncio.Task[Any] | None = None
-        self._superseded = False
-        self._story = Story(declaration.summary.rstrip("."), start)
-        self._sender = Sender(self, start)
-        # The event that started it is the journey's argument, not something to wait for.
-        first, *others = start.events
-        self._inbox.receive([first])
-        self._note(f"entered by **{first.name}** `{first.event_id}`")
-        self.hear(others)
+        self._enrollment = Enrollment(start, declaration.summary.rstrip("."), declaration.keeps)
+        self._sender = Sender(self._enrollment, lambda: self.cap)
+        self._waits = Waits(self._enrollment, self._look_up, self.parameters.time_zone)
 
     @abstractmethod
     async def run(self, event: E, /) -> Outcome:
         """Take the customer through the journey."""
 
-    # What a journey's author uses.
+    @property
+    def customer_id(self) -> str:
+        """Whose journey this is; another id after a merge."""
+        return self._enrollment.customer_id
+
+    @property
+    def entered_at(self) -> datetime:
+        """When the enrollment began, in UTC."""
+        return self._enrollment.entered_at
+
+    @property
+    def cap(self) -> Cap:
+        """The pressure limit that this journey's promotional messages respect."""
+        return self.parameters.cap
+
+    # Waiting for events.
 
     async def wait_for(
         self,
@@ -153,6 +132,8 @@ class Journey(ABC, Generic[E, P]):
         *,
         timeout: timedelta,
         where: Callable[[A], bool] | None = None,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
     ) -> A | None:
         """Take the oldest such event not yet taken, or None at the timeout.
 
@@ -161,39 +142,145 @@ class Journey(ABC, Generic[E, P]):
 
         Args:
             event: the event type, one of those the journey listens to.
-            timeout: how long to wait at most.
+            timeout: how long to wait at most; zero to look only.
             where: whether this one is meant, such as "the purchase of this cart".
+            at_most_late: how much later than it was due the timeout may be noticed, because
+                the system was down; None for however late.
+            step: the wait's name.
+
+        Raises:
+            UndeclaredEvent: the journey does not listen to it.
+            TooLate: see `at_most_late`.
+        """
+        self._check_declared(event)
+        return await self._waits.for_event(Match(event, where), timeout, at_most_late, step)
+
+    @overload
+    async def first_of(
+        self,
+        a: On[A],
+        b: On[B],
+        /,
+        *,
+        timeout: timedelta,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> A | B | None: ...
+    @overload
+    async def first_of(
+        self,
+        a: On[A],
+        b: On[B],
+        c: On[C],
+        /,
+        *,
+        timeout: timedelta,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> A | B | C | None: ...
+    @overload
+    async def first_of(
+        self,
+        a: On[A],
+        b: On[B],
+        c: On[C],
+        d: On[D],
+        /,
+        *,
+        timeout: timedelta,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> A | B | C | D | None: ...
+    async def first_of(
+        self,
+        *events: Any,
+        timeout: timedelta,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> Event | None:
+        """Take the oldest event of several types, or None at the timeout. As `wait_for`.
+
+        match await self.first_of(PurchaseMade, on(TicketOpened, about_it), timeout=DAY):
+            case PurchaseMade(): ...
+            case TicketOpened(): ...
+            case None: ...
+        """
+        meant = matches(events)
+        self._check_declared(*(match.kind for match in meant))
+        return await self._waits.for_first(meant, timeout, at_most_late, step)
+
+    @overload
+    async def all_of(
+        self,
+        a: On[A],
+        b: On[B],
+        /,
+        *,
+        timeout: timedelta,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> tuple[A, B] | None: ...
+    @overload
+    async def all_of(
+        self,
+        a: On[A],
+        b: On[B],
+        c: On[C],
+        /,
+        *,
+        timeout: timedelta,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> tuple[A, B, C] | None: ...
+    async def all_of(
+        self,
+        *events: Any,
+        timeout: timedelta,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> tuple[Event, ...] | None:
+        """Take one event of each, in whatever order they come, or None at the timeout.
+
+        At the timeout none is taken: those that came can be asked for by a later wait.
+        As `wait_for` otherwise.
+        """
+        meant = matches(events)
+        self._check_declared(*(match.kind for match in meant))
+        return await self._waits.for_all(meant, timeout, at_most_late, step)
+
+    async def quiet(
+        self,
+        event: type[A],
+        /,
+        *,
+        duration: timedelta,
+        where: Callable[[A], bool] | None = None,
+        timeout: timedelta | None = None,
+        step: str | None = None,
+    ) -> Quiet[A]:
+        """Wait until there has been no such event for a while; each one begins the while anew.
+
+        Args:
+            event: the event type; every one that comes is taken.
+            duration: how long it must be quiet.
+            where: whether this one counts.
+            timeout: after this time it is over, quiet or not.
+            step: the wait's name.
 
         Raises:
             UndeclaredEvent: the journey does not listen to it.
         """
         self._check_declared(event)
-        self.checkpoint()
+        return await self._waits.for_quiet(Match(event, where), duration, timeout, step)
 
-        def found() -> A | None:
-            for candidate in self._untaken:
-                if isinstance(candidate, event) and (where is None or where(candidate)):
-                    return candidate
-            return None
-
-        taken = found()
-        if taken is None and timeout > timedelta(0):
-            at_most = wording.duration(timeout)
-            self.now_at(f"Waiting for {event.name}", timeout)
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: found() is not None,
-                    timeout=timeout,
-                    timeout_summary=f"waiting for {event.name}, {at_most} at most",
-                )
-            taken = found()
-        if taken is None:
-            self._note(f"no {event.name} within {wording.duration(timeout)}")
-            return None
-        self._untaken.remove(taken)
-        return taken
-
-    def until(self, event: type[A], /, *, where: Callable[[A], bool] | None = None) -> Until[A]:
+    def until(
+        self,
+        event: type[A],
+        /,
+        *,
+        where: Callable[[A], bool] | None = None,
+        step: str | None = None,
+    ) -> Until[A]:
         """Leave the block at the first such event, even in the middle of a wait.
 
         Looks at what has arrived untaken when it is entered. Nested blocks: the outermost
@@ -207,46 +294,139 @@ class Journey(ABC, Generic[E, P]):
             UndeclaredEvent: the journey does not listen to it.
         """
         self._check_declared(event)
-        return Until(self, event, where)
+        return Until(self._enrollment, Match(event, where), step or f"until_{event.name}")
 
-    async def sleep(self, duration: timedelta, summary: str | None = None) -> None:
+    # Waiting for a time.
+
+    async def sleep(
+        self,
+        duration: timedelta,
+        summary: str | None = None,
+        *,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> Arrival:
         """Wait for a time; an enclosing `until` can end it.
 
         Args:
             duration: how long; zero or less returns at once.
             summary: what for, in words, for the Temporal UI.
+            at_most_late: as for `wait_for`.
+            step: the wait's name.
         """
-        self.checkpoint()
-        if duration <= timedelta(0):
-            return
-        words = summary or f"pause of {wording.duration(duration)}"
-        self.now_at(f"Sleeping: {words}", duration)
-        await workflow.sleep(duration, summary=words)
+        return await self._waits.for_time(duration, summary, at_most_late, step)
+
+    async def sleep_until(
+        self,
+        moment: datetime,
+        summary: str | None = None,
+        *,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> Arrival:
+        """Wait until a moment. One that has passed returns at once, and says so in `passed`.
+
+        Raises:
+            ValueError: the moment has no time zone.
+        """
+        return await self._waits.for_moment(moment, summary, at_most_late, step)
+
+    async def sleep_until_local(
+        self,
+        clock: time,
+        *,
+        day: date | int = 0,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> Arrival:
+        """Wait until the clock where the customer is shows a time.
+
+        It goes with a customer who moves to another time zone meanwhile, through both clock
+        changes: a time that the clock jumps over is the moment of the jump, of a time that
+        comes twice it is the first. One that has passed returns at once and says so.
+
+        Args:
+            clock: the time there, such as `time(9)`.
+            day: a date there, or in how many days from today: 1 is tomorrow.
+            at_most_late: as for `wait_for`.
+            step: the wait's name.
+        """
+        return await self._waits.for_local(clock, day, at_most_late, step)
+
+    async def sleep_until_window(
+        self,
+        window: Window,
+        *,
+        at_most_late: timedelta | None = None,
+        step: str | None = None,
+    ) -> Arrival:
+        """Wait until a window of the week is open where the customer is; none if it is.
+
+            await self.sleep_until_window(Window(time(9), time(11), Day.TUESDAY.to(Day.THURSDAY)))
+
+        Where the window has closed again before anybody could notice, it waits for the next.
+        """
+        return await self._waits.for_window(window, at_most_late, step)
+
+    # Asking about the customer.
+
+    async def customer(self, *, step: str | None = None) -> Customer:
+        """Look up the customer: traits, addresses and what is open, as they are now."""
+
+        async def live(_: object) -> Customer:
+            return await self._look_up()
+
+        return await self._enrollment.step(
+            step or "look_up",
+            live,
+            dump=lambda customer: customer.model_dump(mode="json"),
+            load=Customer.model_validate,
+        )
+
+    async def when(
+        self,
+        condition: Callable[[Customer], bool],
+        /,
+        *,
+        timeout: timedelta,
+        words: str = "a condition holds",
+        look_again: timedelta = timedelta(hours=1),
+        step: str | None = None,
+    ) -> Customer | None:
+        """Wait until a condition about the customer holds; one that does already does not wait.
+
+        It is asked again whenever the journey hears an event, and once in a while.
+
+        Args:
+            condition: on what is known of the customer at that moment.
+            timeout: how long to wait at most.
+            words: the condition in words, for the Temporal UI.
+            look_again: how often to ask if nothing is heard.
+            step: the wait's name.
+
+        Returns:
+            The customer of whom it holds, or None at the timeout.
+        """
+        return await self._waits.for_condition(condition, timeout, look_again, words, step)
 
     async def hold(self) -> None:
         """Park here while something is open that holds promotional messages, such as a ticket.
 
         Sends do this by themselves. Use it to ask a question of your own afterwards.
         """
-        while True:
-            seen = self._hold_events
-            customer = await self.customer()
-            if not customer.open_holds:
-                return
-            await self.while_held(seen, " and ".join(customer.open_holds) + " open")
 
-    async def customer(self) -> Customer:
-        """Look up the customer: traits, addresses and what is open, as they are now."""
-        self.checkpoint()
-        return await to_the_end(
-            workflow.execute_local_activity_method(
-                CustomerActivities.look_up,
-                self.customer_id,
-                start_to_close_timeout=_SHORT,
-                local_retry_threshold=_SHORT,
-                summary="look up the customer",
-            )
-        )
+        async def live(_: object) -> None:
+            while True:
+                seen = self._enrollment.hold_events
+                customer = await self._look_up()
+                if not customer.open_holds:
+                    return
+                await self._enrollment.checkpoint()
+                await self._enrollment.while_held(seen, " and ".join(customer.open_holds) + " open")
+
+        await self._enrollment.step("hold", live, dump=_same, load=_same)
+
+    # Sending.
 
     async def send(
         self,
@@ -287,111 +467,90 @@ class Journey(ABC, Generic[E, P]):
         """
         return await self._sender.send(messages, step, objective, still)
 
-    @property
-    def cap(self) -> Cap:
-        """The pressure limit that this journey's promotional messages respect."""
-        return self.parameters.cap
+    # Loops, and work of your own.
 
-    # What the runtime's other parts use of a journey.
+    def rounds(
+        self, memory: BaseModel, /, *, most: int | None = None, step: str | None = None
+    ) -> Rounds:
+        """A loop that may go on for years. It gives the number of the round, from 1 on.
 
-    @property
-    def heard(self) -> int:
-        """The number of the last event applied."""
-        return self._inbox.heard
+        What a round did is forgotten when the next one begins, but for the memory: a model of
+        yours, whose fields the loop changes. It is the only thing that a round may leave to
+        the next one or to what follows the loop.
 
-    @property
-    def hold_events(self) -> int:
-        """How many events that open or close holds have been applied."""
-        return self._hold_events
-
-    def hear(self, envelopes: Iterable[Envelope]) -> None:
-        """Apply events: to the scopes that they end, else to the inbox. Never raises."""
-        for envelope in self._inbox.receive(envelopes):
-            self._apply(envelope)
-        self._refresh()
-
-    def enter_scope(self, scope: Until[Any]) -> None:
-        """Offer the scope what has arrived, then what arrives."""
-        self._scopes.append(scope)
-        for event in self._untaken:
-            if scope.offer(event):
-                self._untaken.remove(event)
-                break
-
-    def leave_scope(self, scope: Until[Any]) -> None:
-        """Offer the scope nothing more."""
-        self._scopes.remove(scope)
-
-    def interrupted(self) -> bool:
-        """Whether a scope around the present task has its event."""
-        task = asyncio.current_task()
-        return any(scope.task is task and scope for scope in self._scopes)
-
-    def checkpoint(self) -> None:
-        """Begin nothing new inside a scope that is over.
-
-        The cancellation that ends a scope can be lost on its way, for instance where an
-        activity of the author's own answers at the same moment.
-
-        Raises:
-            asyncio.CancelledError: a scope around the present task has its event, or the
-                enrollment is over.
-        """
-        if self.interrupted() or self._superseded:
-            raise asyncio.CancelledError
-
-    def now_at(self, what: str, within: timedelta | None = None) -> None:
-        """Say where the customer stands, and until when at most."""
-        self._story.at(workflow.now(), what, within)
-        self._refresh()
-
-    def note(self, what: str) -> None:
-        """Add a line to the story."""
-        self._note(what)
-        self._refresh()
-
-    async def while_held(
-        self, seen: int, why: str, look_again: timedelta = timedelta(days=1)
-    ) -> None:
-        """Park until something that holds opens or closes, or it is time to look again.
+            bought = Bought()
+            async for _ in self.rounds(bought):
+                purchase = await self.wait_for(PurchaseMade, timeout=YEAR)
+                if purchase is None:
+                    break
+                bought.orders += 1
+            return Outcome.completed(f"{bought.orders} orders")
 
         Args:
-            seen: `hold_events` as it was before the question that was answered "held".
-            why: what holds, in words.
-            look_again: ask again after this time even if nothing was heard.
+            memory: as it is when the first round begins.
+            most: how many rounds at most; None for as many as it takes.
+            step: the loop's name.
         """
-        self.note(f"held: {why}")
-        self.now_at(f"Held: {why}; goes on when that is over", look_again)
-        workflow.upsert_search_attributes([attributes.STATE.value_set(attributes.HELD)])
-        try:
-            await workflow.wait_condition(
-                lambda: self._hold_events != seen,
-                timeout=look_again,
-                timeout_summary=f"held: {why}; look again",
-            )
-        except TimeoutError:
-            pass
-        finally:
-            workflow.upsert_search_attributes([attributes.STATE.value_set(attributes.ACTIVE)])
+        return Rounds(self._enrollment.journal, step or "rounds", memory, most)
+
+    async def step(
+        self,
+        name: str,
+        returns: type[T],
+        work: Callable[[], Awaitable[T]],
+        /,
+        *,
+        whole: bool = True,
+    ) -> T:
+        """Do work of your own, such as an activity or a child workflow, as a step: once.
+
+            score = await self.step("score", float, lambda: workflow.execute_activity(...))
+
+        Args:
+            name: the step's name.
+            returns: the type of its result, which must be one that JSON can hold (pydantic).
+            work: does it. No steps of the journey's within.
+            whole: do it to its end, also where an `until` around it ends meanwhile; False to
+                let that cancel it.
+        """
+        adapter: TypeAdapter[T] = TypeAdapter(returns)
+
+        async def live(_: object) -> T:
+            self._enrollment.now_at(f"Doing {name}")
+            return await self._enrollment.call(work(), whole=whole)
+
+        return await self._enrollment.step(
+            name,
+            live,
+            dump=lambda result: adapter.dump_python(result, mode="json"),
+            load=adapter.validate_python,
+        )
+
+    async def now(self) -> datetime:
+        """The time at this step, in UTC; the same one whenever the code is run again."""
+
+        async def live(_: object) -> datetime:
+            return workflow.now()
+
+        return await self._enrollment.step(
+            "now", live, dump=datetime.isoformat, load=datetime.fromisoformat
+        )
+
+    def note(self, what: str) -> None:
+        """Add a line to the story that support staff read. Not a step: it may be said again."""
+        self._enrollment.note(what)
+
+    # What Temporal calls.
 
     @workflow.query(
         name="status", description="Where the customer stands, what is awaited, what was heard."
     )
     def _status(self) -> dict[str, Any]:
-        return {
-            "heard": self._inbox.heard,
-            "missing": self._inbox.missing,
-            "untaken": [f"{event.name} {event.event_id}" for event in self._untaken],
-            "scopes": [repr(scope) for scope in self._scopes],
-            "parameters": self._start.parameters,
-            "story": self._story.markdown(),
-        }
+        return self._enrollment.status()
 
     @workflow.signal(dynamic=True, description="Anything else: noted, and without effect.")
     def _anything(self, name: str, _: Sequence[RawValue]) -> None:
         self.note(f"⚠ signal **{name}** is not one that this journey knows; ignored")
-
-    # How it works.
 
     def _receive(self, name: str | None, raw: RawValue | None) -> None:
         try:
@@ -399,120 +558,27 @@ class Journey(ABC, Generic[E, P]):
         except Unreadable as error:
             self.note(f"⚠ a signal **{name or SEVERAL}** could not be read and is ignored: {error}")
             return
-        self.hear(envelopes)
+        self._enrollment.hear(envelopes)
 
-    def _apply(self, envelope: Envelope) -> None:
-        if envelope.name == CUSTOMER_MERGED:
-            self._become_one(envelope)
-            return
-        kind = event_type(envelope.name)
-        try:
-            if kind is None:
-                raise Refused("no such event type in this version")
-            event = kind.from_envelope(envelope)
-        except Refused as error:
-            self._note(
-                f"⚠ **{envelope.name}** `{envelope.event_id}` could not be read "
-                f"and is left out: {error}"
-            )
-            return
-        how = ", by hand in the Temporal UI" if envelope.number == BY_HAND else ""
-        self._note(f"heard **{event.name}** `{event.event_id}`{how}")
-        self._hold_events += event.hold is not None
-        if not any(scope.offer(event) for scope in self._scopes):
-            self._untaken.append(event)
+    def _check_declared(self, *events: type[Event]) -> None:
+        for event in events:
+            if event not in self.declaration.keeps:
+                raise undeclared(type(self), event)
 
-    def _become_one(self, envelope: Envelope) -> None:
-        """Go on under the customer who stays; end where another enrollment goes on instead."""
-        match envelope.properties:
-            case {"customer_id": str(customer_id), "ended": list(ended)}:
-                pass
-            case _:
-                self._note(f"⚠ **{envelope.name}** could not be read and is left out")
-                return
-        if customer_id != self.customer_id:
-            self.customer_id = self._story.customer_id = customer_id
-            workflow.upsert_search_attributes([attributes.CUSTOMER.value_set(customer_id)])
-        self._note(f"this customer and another are one, `{customer_id}`")
-        self._hold_events += 1  # what holds the one holds the other
-        if self._start.enrollment_id in ended:
-            self._superseded = True
-            self._note("the same journey began earlier for the other: that one goes on")
-            if self._task is not None:
-                self._task.cancel()
-
-    def _check_declared(self, event: type[Event]) -> None:
-        if event not in self.declaration.listens:
-            raise undeclared(type(self), event)
-
-    def _note(self, what: str) -> None:
-        self._story.note(workflow.now(), what)
-
-    def _refresh(self) -> None:
-        workflow.set_current_details(self._story.markdown())
-
-    async def _drive(self, authored: Callable[[Any, E], Awaitable[Outcome]]) -> Outcome:
-        trigger = self.declaration.trigger.from_envelope(self._start.events[0])
-        self._task = asyncio.current_task()
-        try:
-            self.checkpoint()
-            outcome = await authored(self, trigger)
-            if not isinstance(outcome, Outcome):
-                raise TypeError(
-                    f"{type(self).__name__}.run must return an Outcome, got {outcome!r}"
-                )
-        except JourneyFailed as failure:
-            outcome = Outcome(kind=OutcomeKind.FAILED, reason=str(failure))
-        except (asyncio.CancelledError, FailureError, TimeoutError) as error:
-            if not is_cancelled_exception(error):
-                # Temporal would end the journey as failed; it is a bug like any other.
-                raise JourneyBug(f"{type(self).__name__}.run raised {error!r}") from error
-            outcome = (
-                Outcome(kind=OutcomeKind.MERGED, reason="the older enrollment goes on")
-                if self._superseded
-                else Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled in Temporal")
-            )
-        with contextlib.suppress(asyncio.CancelledError):  # too late, it is ending already
-            await to_the_end(self._end(outcome))
-        if outcome.kind is OutcomeKind.CANCELLED:
-            raise asyncio.CancelledError
-        if outcome.kind is OutcomeKind.FAILED:
-            raise ApplicationError(outcome.reason, type="JourneyFailed", non_retryable=True)
-        return outcome
-
-    async def _end(self, outcome: Outcome) -> None:
-        """Ending is a decision like sending: what was acknowledged is heard first."""
-        self.now_at(f"Ending: {outcome.kind}")
-        while True:
-            answer = await workflow.execute_local_activity_method(
-                EnrollmentActivities.end,
-                EndRequest(
-                    enrollment_id=self._start.enrollment_id,
-                    customer_id=self.customer_id,
-                    heard=self.heard,
-                    outcome=outcome,
-                ),
+    async def _look_up(self) -> Customer:
+        return await self._enrollment.call(
+            workflow.execute_local_activity_method(
+                CustomerActivities.look_up,
+                self.customer_id,
                 start_to_close_timeout=_SHORT,
                 local_retry_threshold=_SHORT,
-                summary=f"end as {outcome.kind}",
+                summary="look up the customer",
             )
-            if answer.ended:
-                break
-            self.hear(answer.news)
-        workflow.upsert_search_attributes([attributes.STATE.value_set(outcome.kind.value)])
-        self._note(f"**{outcome.kind}** {outcome.reason}".strip())
-        self.now_at(f"Ended: {outcome.kind}" + (f", {outcome.reason}" if outcome.reason else ""))
+        )
 
 
-def _type_arguments(cls: type) -> tuple[type[Event], type[Parameters]]:
-    for base in getattr(cls, "__orig_bases__", ()):
-        if get_origin(base) is Journey:
-            trigger, *rest = get_args(base)
-            if isinstance(trigger, type) and issubclass(trigger, Event):
-                return trigger, (rest[0] if rest else Parameters)
-    raise JourneyError(
-        f"{cls.__name__}: say which event starts it, as in `class {cls.__name__}(Journey[MyEvent])`"
-    )
+def _same(value: T) -> T:
+    return value
 
 
 def _drive_by(cls: type, authored: Callable[[Any, Any], Awaitable[Outcome]]) -> None:
@@ -521,7 +587,8 @@ def _drive_by(cls: type, authored: Callable[[Any, Any], Awaitable[Outcome]]) -> 
     # Its parameters must be written as __init__'s are: `self` bare, `start` unused.
     async def run(self, start: Start) -> Outcome:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG001
         journey: Journey[Any, Any] = self
-        return await journey._drive(authored)  # noqa: SLF001 - a method, written here
+        trigger = journey.declaration.read(journey._enrollment.start.events[0])  # noqa: SLF001
+        return await drive(journey._enrollment, cls.__name__, lambda: authored(journey, trigger))  # noqa: SLF001
 
     run.__qualname__ = f"{cls.__qualname__}.run"
     run.__module__ = cls.__module__

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from domain import local_time
 from domain.errors import BadParameters
 from domain.messages import Cap
 
@@ -16,11 +17,20 @@ class Parameters(BaseModel):
 
     Attributes:
         cap: the pressure limit that the journey's promotional messages respect.
+        time_zone: where a customer is of whom no time zone is known; an IANA name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cap: Cap = Field(default_factory=Cap)
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        if local_time.time_zone(name) is None:
+            raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Berlin")
+        return name
 
     @classmethod
     def with_overrides(cls, journey: str, overrides: Mapping[str, Any]) -> Self:

@@ -2,29 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from temporalio.exceptions import is_cancelled_exception
 
 from domain.events import Event
+from workflows.enrollment import Enrollment
+from workflows.journal import Step
+from workflows.matching import Match, dump_event, load_event
 
 A = TypeVar("A", bound=Event)
-T = TypeVar("T")
-
-
-class Host(Protocol):
-    """What a scope needs of its journey."""
-
-    def enter_scope(self, scope: "Until[Any]", /) -> None:
-        """From now on, offer arriving events to the scope; first those not yet taken."""
-
-    def leave_scope(self, scope: "Until[Any]", /) -> None:
-        """Offer it nothing more."""
-
-    def interrupted(self) -> bool:
-        """Whether a scope around the present task has its event."""
 
 
 class Until(Generic[A]):
@@ -35,10 +23,11 @@ class Until(Generic[A]):
     block ends.
     """
 
-    def __init__(self, host: Host, event: type[A], where: Callable[[A], bool] | None) -> None:
-        self._host = host
-        self._type = event
-        self._where = where
+    def __init__(self, enrollment: Enrollment, match: Match[A], name: str) -> None:
+        self._enrollment = enrollment
+        self._match = match
+        self._name = name
+        self._step: Step | None = None
         self._cancelling = 0
         self.task: asyncio.Task[Any] | None = None
         self.event: A | None = None
@@ -47,19 +36,26 @@ class Until(Generic[A]):
         return self.event is not None
 
     def __repr__(self) -> str:
-        return f"until({self._type.name}{', ended' if self else ''})"
+        return f"until({self._match.kind.name}{', ended' if self else ''})"
 
     def offer(self, event: Event) -> bool:
         """Take the event if it ends this block."""
-        if self.event is not None or self.task is None or not isinstance(event, self._type):
+        if self.event is not None or self.task is None:
             return False
-        if self._where is not None and not self._where(event):
+        self.event = self._match.first([event])
+        if self.event is None:
             return False
-        self.event = event
         self.task.cancel()
         return True
 
     async def __aenter__(self) -> Self:
+        self._step = self._enrollment.journal.open(self._name)
+        if self._step.done:
+            # An earlier run has left this block: its steps give again what they gave.
+            self.event = load_event(self._match.kind, self._step.result)
+            return self
+        if not self._step.known:
+            self._enrollment.go_live()
         task = asyncio.current_task()
         assert task is not None
         if task.cancelling():
@@ -72,7 +68,7 @@ class Until(Generic[A]):
                 task.cancel()
                 return self
         self.task, self._cancelling = task, task.cancelling()
-        self._host.enter_scope(self)
+        self._enrollment.enter_scope(self, look_back=not self._step.known)
         return self
 
     async def __aexit__(
@@ -81,40 +77,23 @@ class Until(Generic[A]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
+        assert self._step is not None
+        cancelled = error is not None and is_cancelled_exception(error)
+        if self._step.done:
+            return cancelled and self.event is not None
         if self.task is None:
+            self._step.finish(None)
             return False
-        self._host.leave_scope(self)
+        self._enrollment.leave_scope(self)
+        self._step.finish(self.event, dump_event)
         if self.event is None:
             return False
-        cancelled = error is not None and is_cancelled_exception(error)
         if not cancelled:
             # The event came, but the body had no wait left that it could interrupt: the
             # cancellation is still on its way and must not hit what follows the block.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
-        others = self.task.uncancel() > self._cancelling or self._host.interrupted()
+        others = self.task.uncancel() > self._cancelling or self._enrollment.interrupted()
         if error is None and others:
             raise asyncio.CancelledError  # theirs may have been the one that was just caught
         return cancelled and not others
-
-
-async def to_the_end(call: Coroutine[Any, Any, T]) -> T:
-    """Finish `call` even if its caller is cancelled meanwhile, then let the cancellation go on.
-
-    A message cannot be half sent, and an activity whose answer is lost cannot be asked again.
-    """
-    task = asyncio.ensure_future(call)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise
-            cancelled = True
-        except Exception:  # noqa: BLE001, S110 - task.result() raises it below
-            pass
-    result = task.result()
-    if cancelled:
-        raise asyncio.CancelledError
-    return result

@@ -2,17 +2,14 @@
 
 import asyncio
 import inspect
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Protocol
 
+from pydantic import TypeAdapter
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from activities.messaging import HEARTBEAT_EVERY, MessagingActivities
-from domain.enrollments import Start
-from domain.events import Envelope
 from domain.messages import (
     Cap,
     Delivery,
@@ -25,8 +22,9 @@ from domain.messages import (
     Suppressed,
     Unknown,
 )
+from workflows.enrollment import Enrollment
+from workflows.journal import Step
 from workflows.queues import SENDS
-from workflows.scopes import to_the_end
 
 _CALL = timedelta(seconds=60)
 _SILENCE = 3 * HEARTBEAT_EVERY
@@ -37,49 +35,17 @@ _RETRY = RetryPolicy(
 )
 _GAP = timedelta(seconds=10)
 
+_DELIVERY: TypeAdapter[Delivery] = TypeAdapter(Delivery)
+
 Still = Callable[[], bool | Awaitable[bool]]
-
-
-class Host(Protocol):
-    """What sending needs of its journey."""
-
-    customer_id: str
-
-    @property
-    def heard(self) -> int:
-        """The number of the last event applied."""
-
-    @property
-    def hold_events(self) -> int:
-        """How many events that open or close holds have been applied."""
-
-    @property
-    def cap(self) -> Cap:
-        """The pressure limit."""
-
-    def hear(self, envelopes: Iterable[Envelope], /) -> None:
-        """Apply events."""
-
-    def checkpoint(self) -> None:
-        """Begin nothing new inside a scope that is over."""
-
-    def note(self, what: str, /) -> None:
-        """Add a line to the story."""
-
-    def now_at(self, what: str, within: timedelta | None = None, /) -> None:
-        """Say where the customer stands."""
-
-    async def while_held(self, seen: int, why: str, /) -> None:
-        """Park until a hold changes."""
 
 
 class Sender:
     """The sends of one enrollment."""
 
-    def __init__(self, host: Host, start: Start) -> None:
-        self._host = host
-        self._start = start
-        self._steps: Counter[str] = Counter()
+    def __init__(self, enrollment: Enrollment, cap: Callable[[], Cap]) -> None:
+        self._enrollment = enrollment
+        self._cap = cap
 
     async def send(
         self,
@@ -91,39 +57,49 @@ class Sender:
         """See `Journey.send_first`."""
         if not messages:
             raise ValueError("send_first needs at least one message")
-        name = self._name(step or messages[0].template.rpartition("/")[2])
-        while True:
-            self._host.checkpoint()
-            request = SendRequest(
-                enrollment_id=self._start.enrollment_id,
-                customer_id=self._host.customer_id,
-                journey=self._start.journey,
-                step=name,
-                heard=self._host.heard,
-                messages=list(messages),
-                objective=objective,
-                cap=self._host.cap,
-            )
-            seen = self._host.hold_events
-            if still is not None and not await _asked(still):
-                return await to_the_end(self._skip(request))
-            match await to_the_end(self._ask(request)):
-                case Stale():
-                    await self._after_news(request.heard)
-                case Held(detail=detail):
-                    await self._host.while_held(seen, detail)
-                case answer:
-                    return answer
 
-    def _name(self, step: str) -> str:
-        self._steps[step] += 1
-        count = self._steps[step]
-        return step if count == 1 else f"{step}.{count}"
+        async def live(step: Step) -> Delivery:
+            while (answer := await self._once(step.name, messages, objective, still)) is None:
+                await self._enrollment.checkpoint()
+            return answer
+
+        return await self._enrollment.step(
+            step or messages[0].template.rpartition("/")[2],
+            live,
+            dump=lambda delivery: delivery.model_dump(mode="json"),
+            load=_DELIVERY.validate_python,
+        )
+
+    async def _once(
+        self, step: str, messages: Sequence[Message], objective: str | None, still: Still | None
+    ) -> Delivery | None:
+        """Ask the gate once; None where it must be asked again, now that its wait is over."""
+        request = SendRequest(
+            enrollment_id=self._enrollment.start.enrollment_id,
+            customer_id=self._enrollment.customer_id,
+            journey=self._enrollment.start.journey,
+            step=step,
+            heard=self._enrollment.heard,
+            messages=list(messages),
+            objective=objective,
+            cap=self._cap(),
+        )
+        seen = self._enrollment.hold_events
+        if still is not None and not await _asked(still):
+            return await self._enrollment.call(self._skip(request))
+        match await self._enrollment.call(self._ask(request)):
+            case Stale():
+                await self._after_news(request.heard)
+            case Held(detail=detail):
+                await self._enrollment.while_held(seen, detail)
+            case answer:
+                return answer
+        return None
 
     async def _ask(self, request: SendRequest) -> Sent | Suppressed | Unknown | Held | Stale:
         """Ask once, and write the answer into the story; never interrupted."""
         channels = " or ".join(message.channel for message in request.messages)
-        self._host.now_at(f"Sending {request.step} by {channels}")
+        self._enrollment.now_at(f"Sending {request.step} by {channels}")
         reply = await workflow.execute_activity_method(
             MessagingActivities.send,
             request,
@@ -135,16 +111,16 @@ class Sender:
         )
         match reply.answer:
             case Sent(channel=channel):
-                self._host.note(f"✉ **{request.step}** sent by {channel}")
+                self._enrollment.note(f"✉ **{request.step}** sent by {channel}")
             case Suppressed(reason=reason, detail=detail):
-                self._host.note(f"✗ **{request.step}** not sent: {reason.value}, {detail}")
+                self._enrollment.note(f"✗ **{request.step}** not sent: {reason.value}, {detail}")
             case Unknown(channel=channel, detail=detail):
-                self._host.note(
+                self._enrollment.note(
                     f"? **{request.step}** by {channel}: not known whether sent; {detail}"
                 )
             case Stale(news=news):
-                self._host.note(f"**{request.step}** waits: there is news to hear first")
-                self._host.hear(news)
+                self._enrollment.note(f"**{request.step}** waits: there is news to hear first")
+                self._enrollment.hear(news)
             case Held():
                 pass
         return reply.answer
@@ -152,16 +128,17 @@ class Sender:
     async def _after_news(self, heard_before: int) -> None:
         """Let the news take effect: an enclosing `until` may end here."""
         await asyncio.sleep(0)
-        if self._host.heard == heard_before:
-            # The news was not what comes next; the relay brings that. Do not spin meanwhile.
-            try:
-                await workflow.wait_condition(
-                    lambda: self._host.heard != heard_before,
-                    timeout=_GAP,
-                    timeout_summary=f"event number {heard_before + 1} is on its way",
-                )
-            except TimeoutError:
-                self._host.note(f"⚠ event number {heard_before + 1} has not arrived yet")
+        if self._enrollment.heard != heard_before:
+            return
+        # The news was not what comes next; the relay brings that. Do not spin meanwhile.
+        missing = heard_before + 1
+        await self._enrollment.park(
+            lambda: self._enrollment.heard != heard_before,
+            workflow.now() + _GAP,
+            f"event number {missing} is on its way",
+        )
+        if self._enrollment.heard == heard_before:
+            self._enrollment.note(f"⚠ event number {missing} has not arrived yet")
 
     async def _skip(self, request: SendRequest) -> Suppressed:
         detail = "the journey's own condition says no"
@@ -173,7 +150,7 @@ class Sender:
             retry_policy=_RETRY,
             summary=f"{request.step}: no longer relevant",
         )
-        self._host.note(f"✗ **{request.step}** not sent: {detail}")
+        self._enrollment.note(f"✗ **{request.step}** not sent: {detail}")
         return Suppressed(reason=Reason.NO_LONGER_RELEVANT, detail=detail)
 
 

@@ -1,9 +1,10 @@
 """The story of an enrollment, as support staff read it in the Temporal UI."""
 
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from domain import wording
+from domain.carried import StoryRecord
 from domain.enrollments import Start
 
 _KEPT = 40
@@ -27,16 +28,33 @@ class Story:
         self._until: datetime | None = None
         self._notes: deque[tuple[datetime, str]] = deque(maxlen=_KEPT)
         self._forgotten = 0
+        if start.carried is not None:
+            self._resume(start.carried.story)
 
-    def at(self, now: datetime, what: str, within: timedelta | None = None) -> None:
+    def at(self, now: datetime, what: str, until: datetime | None = None) -> None:
         """Say where the customer stands from now on, and until when at most."""
-        self._now, self._since = what, now
-        self._until = now + within if within is not None else None
+        if (what, until) != (self._now, self._until):
+            self._now, self._since, self._until = what, now, until
 
     def note(self, now: datetime, what: str) -> None:
         """Add to what happened."""
         self._forgotten += len(self._notes) == _KEPT
         self._notes.append((now, _cell(what)))
+
+    def record(self) -> StoryRecord:
+        """For the next run."""
+        return StoryRecord(
+            now=self._now,
+            since=self._since,
+            until=self._until,
+            notes=list(self._notes),
+            forgotten=self._forgotten,
+        )
+
+    def _resume(self, story: StoryRecord) -> None:
+        self._now, self._since, self._until = story.now, story.since, story.until
+        self._notes.extend(story.notes)
+        self._forgotten = story.forgotten
 
     def markdown(self) -> str:
         """The page for support staff."""

@@ -38,6 +38,7 @@ from domain.events.commerce import (
 )
 from domain.events.feedback import ProductReviewed, SurveyAnswered
 from domain.events.friction import PageAbandoned, SearchAbandoned
+from domain.events.journeys import JourneyEnded
 from domain.events.products import (
     CartShared,
     ProductAdded,
@@ -82,6 +83,7 @@ __all__ = [
     "Event",
     "HoldMark",
     "InviteSent",
+    "JourneyEnded",
     "Occurrence",
     "OrderCancelled",
     "OrderRefunded",

@@ -160,6 +160,16 @@ class Event(BaseModel):
             raise Refused("occurred_at is not an ISO 8601 time", field="occurred_at") from None
         return cls.of(envelope.properties, Occurrence(envelope.event_id, at, envelope.number))
 
+    def envelope(self) -> Envelope:
+        """The event as an enrollment receives it; `from_envelope` reads it back."""
+        return Envelope(
+            self.number,
+            type(self).name,
+            self.event_id,
+            self.occurred_at.isoformat(),
+            self.model_dump(mode="json", exclude_unset=True),
+        )
+
 
 _TYPES: dict[str, type[Event]] = {}
 

@@ -1,11 +1,17 @@
-"""Enrollments: ending them, and noticing that they were ended from outside."""
+"""Enrollments: ending them, entering one from another, noticing that they were ended outside."""
 
-from domain.enrollments import EndAnswer, EndRequest
+from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest
 from domain.events import Envelope
 from domain.outcomes import Outcome, OutcomeKind
 from infra.database.customers import lock_customer
 from infra.database.gate import NEWS_AT_ONCE
 from infra.database.pool import Connection, Pool
+
+_MAY_ENTER = """
+select e.state = 'live'
+    or exists (select 1 from entrance n where n.parent_id = e.id and n.step = $2)
+from enrollment e where e.id = $1
+"""
 
 
 class PostgresEnrollments:
@@ -17,6 +23,9 @@ class PostgresEnrollments:
     async def end(self, request: EndRequest) -> EndAnswer:
         """End an enrollment under its customer's lock, unless there is news it has not heard.
 
+        A hand-over enters the other journey in the same transaction, after the end, so that its
+        rules of re-entry see this enrollment as over.
+
         Ending what has ended changes nothing. Whoever asks again having heard less than at the
         end still gets the news first: the answers of a workflow task that was lost with its
         worker are forgotten, what it did is not, and the relay brings an ended one nothing.
@@ -25,7 +34,7 @@ class PostgresEnrollments:
             LookupError: there is no such enrollment.
         """
         async with self._pool.acquire() as connection, connection.transaction():
-            await lock_customer(connection, request.customer_id)
+            customer = await lock_customer(connection, request.customer_id)
             row = await connection.fetchrow(
                 "select state, last_number from enrollment where id = $1", request.enrollment_id
             )
@@ -42,7 +51,28 @@ class PostgresEnrollments:
                 return EndAnswer(ended=False, news=[Envelope(**item) for item in news])
             if row["state"] == "live":
                 await _close(connection, request.enrollment_id, request.outcome)
-            return EndAnswer(ended=True, news=[])
+            handed_over = None
+            if request.hand_over is not None:
+                handed_over = await _enter(connection, customer, request.hand_over)
+            return EndAnswer(ended=True, news=[], handed_over=handed_over)
+
+    async def enter(self, request: EnterRequest) -> EnterAnswer:
+        """Take an enrollment's customer into another journey, by that one's rules of re-entry.
+
+        Once for each enrollment and step: whoever asks again gets the same answer. From an
+        enrollment that has ended nobody is taken anywhere new.
+
+        Raises:
+            LookupError: there is no such enrollment.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            customer = await lock_customer(connection, request.customer_id)
+            may = await connection.fetchval(_MAY_ENTER, request.enrollment_id, request.step)
+            if may is None:
+                raise LookupError(f"no enrollment {request.enrollment_id}")
+            if not may:
+                return EnterAnswer(refused="the enrollment that asks has ended")
+            return await _enter(connection, customer, request)
 
     async def ended_outside(self, enrollment_id: str, reason: str) -> bool:
         """Record that an enrollment's workflow is gone without its own consent (semantics 16).
@@ -71,3 +101,17 @@ async def _close(connection: Connection, enrollment_id: str, outcome: Outcome) -
         "select close_enrollment($1, $2, $3)", enrollment_id, outcome.kind.value, outcome.reason
     )
     await connection.execute("delete from backlog where enrollment_id = $1", enrollment_id)
+
+
+async def _enter(connection: Connection, customer: str, request: EnterRequest) -> EnterAnswer:
+    row = await connection.fetchrow(
+        "select * from enter_from($1, $2, $3, $4, $5, $6, $7)",
+        customer,
+        request.enrollment_id,
+        request.step,
+        request.entry,
+        request.event_name,
+        request.properties,
+        request.wait,
+    )
+    return EnterAnswer(enrollment_id=row["child_id"], refused=row["refused"])

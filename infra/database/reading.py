@@ -1,4 +1,4 @@
-"""Reading back: customers, their traits, their enrollments, their messages."""
+"""Reading back: customers, their traits, their enrollments, their messages, tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.tasks import TaskState
 from infra.database.pool import sqlalchemy_url
 from infra.database.tables import (
     AddressRow,
@@ -18,6 +19,7 @@ from infra.database.tables import (
     IdentityRow,
     MessageRow,
     Source,
+    TaskRow,
     TraitChange,
     TraitRow,
 )
@@ -101,6 +103,42 @@ class Reading:
                 .order_by(col(MessageRow.decided_at).desc(), col(MessageRow.id))
                 .limit(limit)
             )
+            return (await session.exec(query)).all()
+
+    async def task(self, task_id: str) -> TaskRow | None:
+        """A task, or None."""
+        async with AsyncSession(self._engine) as session:
+            return await session.get(TaskRow, task_id)
+
+    async def tasks(
+        self,
+        *,
+        role: str | None = None,
+        state: TaskState | None = None,
+        customer_id: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[TaskRow]:
+        """Tasks, newest first.
+
+        Args:
+            role: whose.
+            state: in this state only.
+            customer_id: about the customer who has or has had this id.
+            before: only those with a smaller number.
+            limit: how many at most.
+        """
+        query = select(TaskRow).order_by(col(TaskRow.number).desc()).limit(limit)
+        if role is not None:
+            query = query.where(col(TaskRow.role) == role)
+        if state is not None:
+            query = query.where(col(TaskRow.state) == state)
+        if customer_id is not None:
+            present = select(func.survivor(customer_id, type_=Text)).scalar_subquery()
+            query = query.where(col(TaskRow.customer_id) == present)
+        if before is not None:
+            query = query.where(col(TaskRow.number) < before)
+        async with AsyncSession(self._engine) as session:
             return (await session.exec(query)).all()
 
     async def trait_changes(

@@ -227,7 +227,17 @@ class EventRow(SQLModel, table=True):
     """
 
     __tablename__ = "event"
-    __table_args__ = (Index(None, "customer_id", "received_at"),)
+    __table_args__ = (
+        Index(None, "customer_id", "received_at"),
+        Index(
+            "ix_event_customer_id_name_occurred_at_id",
+            "customer_id",
+            "name",
+            "occurred_at",
+            "id",
+            postgresql_where=text("type = 'track'"),
+        ),
+    )
 
     source_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     message_id: str = _text(key=True)
@@ -329,6 +339,71 @@ class RefusalRow(SQLModel, table=True):
     source_id: int = _number()
     message_id: str = _text()
     created_at: datetime = _time(now=True)
+
+
+class EntranceRow(SQLModel, table=True):
+    """An enrollment's entrance into another journey, granted or refused.
+
+    `wait` says that the parent hears of the child's end.
+    """
+
+    __tablename__ = "entrance"
+
+    parent_id: str = _text(key=True)
+    step: str = _text(key=True)
+    child_id: str | None = Field(sa_column=Column(Text, nullable=True, unique=True))
+    refused: str | None = _text(nullable=True)
+    wait: bool = Field(nullable=False)
+    created_at: datetime = _time(now=True)
+
+
+class AssignmentRow(SQLModel, table=True):
+    """The variant of an experiment that a customer was dealt first, which stays.
+
+    After a merge that of the customer who stays counts; the other is left under its old id.
+    """
+
+    __tablename__ = "assignment"
+
+    customer_id: str = _reference("customer.id", key=True)
+    name: str = _text(key=True)
+    variant: str = _text()
+    kind: str = _text()
+    journey: str = _text()
+    enrollment_id: str = _text()
+    weights: dict[str, float] = _json()
+    assigned_at: datetime = _time(now=True)
+
+
+class TaskRow(SQLModel, table=True):
+    """What a journey asks of a person, and what became of it."""
+
+    __tablename__ = "task"
+    __table_args__ = (
+        UniqueConstraint("enrollment_id", "step"),
+        Index(None, "customer_id"),
+        Index("ix_task_open", "role", "number", postgresql_where=text("state = 'open'")),
+    )
+
+    id: str = _text(key=True)
+    number: int = Field(
+        sa_column=Column(BigInteger, Counter(always=True), nullable=False, unique=True)
+    )
+    customer_id: str = _reference("customer.id")
+    enrollment_id: str = _text()
+    journey: str = _text()
+    step: str = _text()
+    role: str = _text()
+    title: str = _text()
+    details: str = _text(default="''")
+    choices: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    deadline: datetime | None = _time(nullable=True)
+    state: str = _text()
+    answer: dict[str, Any] | None = _json(None)
+    by: str | None = _text(nullable=True)
+    opened_at: datetime = _time(now=True)
+    settled_at: datetime | None = _time(nullable=True)
+    history: list[dict[str, Any]] = _json("'[]'")
 
 
 class DeliveryRow(SQLModel, table=True):

@@ -29,6 +29,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from infra.database.tables import (
+    AssignmentRow,
     CustomerMerge,
     DeliveryRow,
     EnrollmentRow,
@@ -36,10 +37,11 @@ from infra.database.tables import (
     MessageRow,
     RefusalRow,
     Source,
+    TaskRow,
     TraitChange,
 )
 
-Kind = Literal["event", "trait", "merge", "refusal", "enrollment", "decision", "message"]
+Kind = Literal["event", "trait", "merge", "refusal", "enrollment", "task", "decision", "message"]
 """In the order in which things of one moment are told: what causes before what is caused."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -399,9 +401,34 @@ def _decisions(asked: _Asked) -> Iterator[Select[Any]]:
         *_of_journey(row, asked.wanted),
         beside=decision,
     )
+    yield _assignments(asked)
+
+
+def _assignments(asked: _Asked) -> Select[Any]:
+    """Which variants of experiments were dealt; no message's id begins as these do."""
+    row = AssignmentRow
+    return asked.newest(
+        "decision",
+        col(row.customer_id),
+        col(row.assigned_at),
+        _text_id("experiment/" + col(row.customer_id) + "/" + col(row.name)),
+        (
+            col(row.name),
+            col(row.kind).label("experiment"),
+            col(row.variant),
+            col(row.weights),
+            col(row.journey),
+            col(row.enrollment_id),
+        ),
+        *_of_journey(row, asked.wanted),
+    )
 
 
 def _decision(row: dict[str, Any]) -> TimelineItem:
+    if "experiment" in row:
+        names = ("experiment", "name", "variant", "weights", "journey", "enrollment_id")
+        words = f"{row['experiment']} {row['name']}: {row['variant']}"
+        return TimelineItem(row["at"], "decision", row["id"], words, {n: row[n] for n in names})
     told = row["decision"]
     words = f"{row['step']} by {row['channel']}: {told.get('verdict')}, {told.get('reason')}"
     details = {
@@ -414,8 +441,42 @@ def _decision(row: dict[str, Any]) -> TimelineItem:
     return TimelineItem(row["at"], "decision", row["id"], words, details)
 
 
+def _tasks(asked: _Asked) -> Iterator[Select[Any]]:
+    """What people were asked for, and what they did."""
+    row = TaskRow
+    step = (
+        func.jsonb_array_elements(col(row.history))
+        .table_valued(Column("value", JSONB), with_ordinality="number", name="step")
+        .render_derived()
+    )
+    number = func.lpad(step.c.number.cast(Text), 4, "0")
+    yield asked.newest(
+        "task",
+        col(row.customer_id),
+        step.c.value["at"].astext.cast(DateTime(timezone=True)),
+        _text_id(col(row.id) + "/" + number),
+        (
+            col(row.id).label("task_id"),
+            col(row.journey),
+            col(row.title),
+            step.c.value.label("told"),
+        ),
+        *_of_journey(row, asked.wanted),
+        beside=step,
+    )
+
+
+def _task(row: dict[str, Any]) -> TimelineItem:
+    told = row["told"]
+    by = f" by {told['by']}" if told.get("by") else ""
+    whom = {"opened": "asked of", "escalated": "escalated to"}.get(told["what"])
+    what = f"{told['what']}{by}" if whom is None else f"{whom} {told['role']}{by}"
+    details = {"task": row["task_id"], "journey": row["journey"], **told}
+    return TimelineItem(row["at"], "task", row["id"], f"{row['title']}: {what}", details)
+
+
 def _of_journey(
-    row: type[RefusalRow | EnrollmentRow | MessageRow], wanted: Wanted
+    row: type[RefusalRow | EnrollmentRow | MessageRow | AssignmentRow | TaskRow], wanted: Wanted
 ) -> tuple[ColumnElement[bool], ...]:
     return () if wanted.journey is None else (col(row.journey) == wanted.journey,)
 
@@ -426,6 +487,7 @@ _QUERIES: dict[Kind, Callable[[_Asked], Iterator[Select[Any]]]] = {
     "merge": _merges,
     "refusal": _refusals,
     "enrollment": _enrollments,
+    "task": _tasks,
     "decision": _decisions,
     "message": _messages,
 }
@@ -435,6 +497,7 @@ _TELL: dict[Kind, Callable[[dict[str, Any]], TimelineItem]] = {
     "merge": _merge,
     "refusal": _refusal,
     "enrollment": _enrollment,
+    "task": _task,
     "decision": _decision,
     "message": _message,
 }

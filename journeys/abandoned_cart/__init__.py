@@ -34,13 +34,12 @@ class AbandonedCart(
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """One reminder after `patience`, a gentler one a day later."""
-        entered = workflow.now()
 
         def this_cart(purchase: PurchaseMade) -> bool:
             return purchase.buys(cart)
 
         def still_worth_it() -> bool:
-            return workflow.now() - entered < self.parameters.worth_it_for
+            return workflow.now() - self.entered_at < self.parameters.worth_it_for
 
         if await self.wait_for(PurchaseMade, where=this_cart, timeout=self.parameters.patience):
             return Outcome.converted("bought before the reminder")

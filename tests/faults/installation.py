@@ -33,6 +33,8 @@ TEMPORAL = "temporal"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _READY_WITHIN = 90.0
+_RUN_LENGTH = 12
+"""Journeys go on in a new run every few events, so that faults meet that, too."""
 
 
 class Installation:
@@ -162,6 +164,7 @@ class Installation:
         role = name.partition("-")[0]
         env = environment(self._settings, self._directory, self.database_url, colours=False)
         env[LEASE] = str(self._lease)
+        env["SOJOURN_RUN_LENGTH"] = str(_RUN_LENGTH)
         if name in APIS:
             env["SOJOURN_API_PORT"] = str(self._ports[name])
             env["SOJOURN_RELAY_IN_API"] = str(name == APIS[0]).lower()

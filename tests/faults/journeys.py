@@ -3,7 +3,9 @@
 from datetime import timedelta
 from decimal import Decimal
 
+from pydantic import BaseModel, Field
 from temporalio import workflow
+from typing_extensions import TypeVar
 
 from domain.events import CartAbandoned, Event, SurveyAnswered
 from domain.messages import Cap
@@ -21,55 +23,72 @@ with workflow.unsafe.imports_passed_through():
 WORDS = Template("abandoned_cart/reminder", CartAbandoned)
 TASK = Template("post_purchase_survey/care_task", SurveyAnswered, topic=Topic.SERVICE)
 
+E = TypeVar("E", bound=Event)
+P = TypeVar("P", bound=Parameters, default=Parameters)
+
 _FOR_EVER = timedelta(days=365)
 
 
-class Diary:
-    """What the journey's code was given, as it was given."""
+class Pages(BaseModel):
+    """What the journey's code was given, as it was given: number and `ref`.
 
-    taken: tuple[Event, ...] = ()
-    _untaken: list[Event]
+    Attributes:
+        taken: in the order of taking.
+    """
+
+    taken: list[tuple[int, str]] = Field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        """The journey was given this one."""
+        self.taken.append(_line(event))
+
+
+class Diary(Journey[E, P]):
+    """A journey that can be asked what it was given."""
+
+    pages: Pages | None = None
 
     @workflow.query
     def diary(self) -> list[tuple[int, str]]:
-        """Number and `ref`: what was taken, in the order of taking, then what was not."""
-        return [
-            (event.number, str(getattr(event, "ref", "")))
-            for event in (*self.taken, *self._untaken)
-        ]
+        """What was taken, in the order of taking, then what was not."""
+        taken = self.pages.taken if self.pages else []
+        return [*taken, *(_line(event) for event in self._enrollment.untaken)]
+
+
+def _line(event: Event) -> tuple[int, str]:
+    return event.number, str(getattr(event, "ref", ""))
 
 
 @workflow.defn
-class Rally(Diary, Journey[BallPlayed], listens=[BallPlayed]):
+class Rally(Diary[BallPlayed], listens=[BallPlayed]):
     """Ends while the next event, which would begin it anew, is perhaps on its way."""
 
     @workflow.run
     async def run(self, ball: BallPlayed) -> Outcome:
         """Take as many balls as the first one says."""
-        self.taken = (ball,)
-        while len(self.taken) < ball.ends_after:
+        self.pages = Pages(taken=[_line(ball)])
+        async for _ in self.rounds(self.pages, most=ball.ends_after - 1):
             following = await self.wait_for(BallPlayed, timeout=_FOR_EVER)
             assert following is not None
-            self.taken += (following,)
-        return Outcome.completed(f"{len(self.taken)} balls")
+            self.pages.add(following)
+        return Outcome.completed(f"{ball.ends_after} balls")
 
 
 @workflow.defn
-class Shipment(
-    Diary, Journey[ParcelSent], listens=[ParcelMoved], key=lambda parcel: parcel.parcel_id
-):
+class Shipment(Diary[ParcelSent], listens=[ParcelMoved], key=lambda parcel: parcel.parcel_id):
     """Several of them live at once, and each hears of every parcel of the customer."""
 
     @workflow.run
     async def run(self, parcel: ParcelSent) -> Outcome:
         """Follow the parcel until it has arrived."""
-        self.taken = (parcel,)
-        while True:
+        self.pages = Pages(taken=[_line(parcel)])
+        async for _ in self.rounds(self.pages):
             move = await self.wait_for(ParcelMoved, timeout=_FOR_EVER)
             assert move is not None
-            self.taken += (move,)
+            self.pages.add(move)
             if move.arrived and move.parcel_id == parcel.parcel_id:
-                return Outcome.converted("arrived")
+                break
+        return Outcome.converted("arrived")
 
 
 class OfferParameters(Parameters):
@@ -80,8 +99,7 @@ class OfferParameters(Parameters):
 
 @workflow.defn
 class Offer(
-    Diary,
-    Journey[OfferMade, OfferParameters],
+    Diary[OfferMade, OfferParameters],
     listens=[OfferWithdrawn],
     key=lambda offer: offer.offer_id,
 ):
@@ -90,7 +108,7 @@ class Offer(
     @workflow.run
     async def run(self, offer: OfferMade) -> Outcome:
         """Tell the customer and our own people."""
-        self.taken = (offer,)
+        self.pages = Pages(taken=[_line(offer)])
         async with self.until(
             OfferWithdrawn, where=lambda one: one.offer_id == offer.offer_id
         ) as withdrawn:
@@ -100,7 +118,7 @@ class Offer(
             await self.send(webhook(TASK, task, to="care"))
         if withdrawn.event is None:
             return Outcome.completed("told")
-        self.taken += (withdrawn.event,)
+        self.pages.add(withdrawn.event)
         return Outcome.exited("withdrawn")
 
 

@@ -35,7 +35,8 @@ async def serve_relay(settings: Settings) -> None:
     lease = timedelta(seconds=float(os.environ[LEASE]))
     pool = await wait_for_pool(settings.required_database_url(), "relay", IN_FLIGHT)
     try:
-        await run_relay(Relay(pool, await connect(settings, lazy=True), lease=lease))
+        client = await connect(settings, lazy=True)
+        await run_relay(Relay(pool, client, lease=lease, run_length=settings.run_length))
     finally:
         await close_pool(pool)
 

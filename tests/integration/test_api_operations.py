@@ -265,6 +265,9 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         "/customers/{customer_id}/trait-changes",
         "/events",
         "/webhooks/{name}",
+        "/tasks",
+        "/tasks/{task_id}",
+        "/tasks/{task_id}/answer",
         "/quarantine",
         "/quarantine/replay",
         "/quarantine/{item_id}",
@@ -277,7 +280,7 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         for operation in operations.values():
             assert operation["summary"]
             ways: list[dict[str, list[str]]] = []
-            if path.startswith(("/customers", "/events", "/quarantine")):
+            if path.startswith(("/customers", "/events", "/quarantine", "/tasks")):
                 ways = [{"key": []}]
             elif path.startswith(("/v1", "/beacon")) and path != "/v1/m":
                 ways = [{"key": []}, {"writeKey": []}]
@@ -286,8 +289,8 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
     assert (await api.http.get("/docs")).status_code == 200
 
 
-ELSEWHERE = ("/events", "/webhooks", "/quarantine")
-"""Their statuses are gone through in the tests of these doors."""
+ELSEWHERE = ("/events", "/webhooks", "/quarantine", "/tasks")
+"""Their statuses are gone through in tests of their own."""
 
 
 async def test_every_status_in_the_document_is_one_that_is_answered(

@@ -179,7 +179,11 @@ class _TimesOut(Journey[CartAbandoned]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """A bug, too."""
-        await workflow.wait_condition(lambda: not cart.cart_id, timeout=0.1)
+        await self.step(
+            "wait",
+            type(None),
+            lambda: workflow.wait_condition(lambda: not cart.cart_id, timeout=0.1),
+        )
         return Outcome.completed()
 
 

@@ -300,7 +300,7 @@ async def test_what_is_carried_twice_is_heard_once_and_in_order(
     # With next to no lease both relays carry everything, again and again.
     other = await open_pool(database_url)
     await stage.accept(cart("cart_abandoned", cart_id="c1"))
-    posted = [cart("ticket_opened", ticket_id=f"t{n}") for n in range(25)]
+    posted = [cart("purchase_made", order_id=f"o{n}", cart_id="c2") for n in range(25)]
     relays = (
         Relay(stage.pool, stage.client, lease=timedelta(milliseconds=5)),
         Relay(other, stage.client, lease=timedelta(milliseconds=5)),

@@ -3,8 +3,10 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityHandle
 
 from domain.enrollments import Start
 from domain.events import CartAbandoned, PurchaseMade
@@ -31,8 +33,16 @@ class WaitsForEver(Journey[CartAbandoned]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Wait without a timeout."""
-        await workflow.wait_condition(lambda: cart.cart_id == "another")
+        await self.step(
+            "wait", type(None), lambda: workflow.wait_condition(lambda: cart.cart_id == "another")
+        )
         return Outcome.completed()
+
+
+class Days(BaseModel):
+    """What a loop remembers."""
+
+    passed: int = 0
 
 
 @workflow.defn
@@ -42,11 +52,13 @@ class Quarter(Journey[CartAbandoned], listens=[PurchaseMade]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Count the days."""
-        days = 0
-        while days < 90 and not await self.wait_for(PurchaseMade, timeout=DAY):
-            days += 1
+        days = Days()
+        async for day in self.rounds(days, most=90):
+            if await self.wait_for(PurchaseMade, timeout=DAY):
+                break
             await self.customer()
-        return Outcome.completed(f"{cart.cart_id} {days}")
+            days.passed = day
+        return Outcome.completed(f"{cart.cart_id} {days.passed}")
 
 
 @workflow.defn
@@ -70,7 +82,7 @@ class Patched(Journey[CartAbandoned]):
         await self.sleep(HOUR)
         which = "new" if workflow.patched("a better way") else "old"
         await self.sleep(HOUR)
-        return Outcome.completed(f"{which} {cart.cart_id} {workflow.uuid4()}"[:6])
+        return Outcome.completed(f"{which} {cart.cart_id}")
 
 
 @workflow.defn
@@ -83,6 +95,13 @@ class LooksAtTheClock(Journey[CartAbandoned]):
         return Outcome.completed(f"{datetime.now(UTC)} {cart.cart_id}")
 
 
+def _stock(cart_id: str) -> ActivityHandle[str]:
+    policy = RetryPolicy(initial_interval=HOUR, non_retryable_error_types=["Gone"])
+    return workflow.start_activity(
+        "stock", cart_id, result_type=str, start_to_close_timeout=HOUR, retry_policy=policy
+    )
+
+
 @workflow.defn
 class Tries(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Calls an activity of the team's own."""
@@ -92,14 +111,8 @@ class Tries(Journey[CartAbandoned], listens=[PurchaseMade]):
         """Until it has an answer, or the cart is bought."""
         said = "nothing"
         async with self.until(PurchaseMade):
-            said = await workflow.execute_activity(
-                "stock",
-                cart.cart_id,
-                result_type=str,
-                start_to_close_timeout=HOUR,
-                retry_policy=RetryPolicy(initial_interval=HOUR, non_retryable_error_types=["Gone"]),
-            )
-        return Outcome.completed(f"{said} at {workflow.now():%H:%M}")
+            said = await self.step("stock", str, lambda: _stock(cart.cart_id), whole=False)
+        return Outcome.completed(f"{said} at {await self.now():%H:%M}")
 
 
 @workflow.defn
@@ -109,7 +122,9 @@ class HasAChild(Journey[CartAbandoned]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Start it."""
-        await workflow.execute_child_workflow("Child", cart.cart_id)
+        await self.step(
+            "child", str, lambda: workflow.execute_child_workflow("Child", cart.cart_id)
+        )
         return Outcome.completed()
 
 
@@ -136,7 +151,10 @@ class Asks(Journey[CartAbandoned]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Wait for it."""
-        await workflow.wait_condition(lambda: self.answer is not None, timeout=DAY)
+        answered = lambda: self.answer is not None  # noqa: E731 - asked again and again
+        await self.step(
+            "answer", type(None), lambda: workflow.wait_condition(answered, timeout=DAY)
+        )
         return Outcome.completed(f"{self.answer} {cart.cart_id}")
 
 

@@ -1,11 +1,13 @@
 """Small journeys, each there to show one rule of what a journey may rely on."""
 
 from datetime import timedelta
+from decimal import Decimal
 
+from pydantic import BaseModel, Field
 from temporalio import workflow
 
-from domain.events import CartAbandoned, PurchaseMade, SurveyAnswered, TicketOpened
-from workflows import Journey, JourneyFailed, Outcome, Template, Topic, email, push
+from domain.events import CartAbandoned, PurchaseMade, SurveyAnswered, TicketClosed, TicketOpened
+from workflows import Journey, JourneyFailed, Outcome, Template, Topic, email, on, push
 
 DAY = timedelta(days=1)
 REMINDER = Template("abandoned_cart/reminder", CartAbandoned)
@@ -131,9 +133,9 @@ class Holds(Journey[CartAbandoned]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Says how long it was parked."""
-        began = workflow.now()
+        began = await self.now()
         await self.hold()
-        hours = (workflow.now() - began) // timedelta(hours=1)
+        hours = (await self.now() - began) // timedelta(hours=1)
         customer = await self.customer()
         return Outcome.completed(f"{hours} {cart.cart_id} {customer.traits.get('tier')}")
 
@@ -187,7 +189,7 @@ class OwnWaitInScope(Journey[CartAbandoned], listens=[PurchaseMade]):
     async def run(self, cart: CartAbandoned) -> Outcome:
         """A scope interrupts these too."""
         async with self.until(PurchaseMade) as bought:
-            await workflow.sleep(DAY)
+            await self.step("wait", type(None), lambda: workflow.sleep(DAY), whole=False)
         return Outcome.completed(f"{cart.cart_id} {bool(bought)}")
 
 
@@ -218,7 +220,7 @@ class HeldThenNot(Journey[CartAbandoned]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Goes on for a while afterwards."""
-        until = workflow.now() + DAY
+        until = await self.now() + DAY
         messages = (push(REMINDER, cart), email(REMINDER, cart))
         delivery = await self.send_first(*messages, still=lambda: workflow.now() < until)
         await self.sleep(100 * DAY)
@@ -254,6 +256,42 @@ class Tidy(Journey[CartAbandoned], listens=[PurchaseMade]):
         return Outcome.completed(cart.cart_id)
 
 
+class Points(BaseModel):
+    """What a loop remembers."""
+
+    total: Decimal = Decimal(0)
+    sent: list[str] = Field(default_factory=list)
+
+
+@workflow.defn
+class Everything(
+    Journey[CartAbandoned], listens=[PurchaseMade, SurveyAnswered, TicketOpened, TicketClosed]
+):
+    """Waits in every way."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says what each wait gave."""
+        said: list[str] = []
+        points = Points()
+        async for _ in self.rounds(points, most=3):
+            purchase = await self.wait_for(PurchaseMade, timeout=DAY)
+            points.total += purchase.total or 0 if purchase else 0
+            points.sent.append((await self.send(push(REMINDER, cart))).kind)
+        said.append(f"{points.total} {points.sent}")
+        first = await self.first_of(SurveyAnswered, on(PurchaseMade), timeout=DAY)
+        said.append(type(first).__name__)
+        both = await self.all_of(SurveyAnswered, PurchaseMade, timeout=DAY)
+        said.append(str(both and [type(one).__name__ for one in both]))
+        async with self.until(SurveyAnswered) as answered:
+            await self.sleep(30 * DAY)
+            said.append("not interrupted")
+        said.append(str(bool(answered)))
+        quiet = await self.quiet(PurchaseMade, duration=timedelta(hours=2))
+        said.append(f"{quiet.count} {quiet.last and quiet.last.order_id}")
+        return Outcome.completed("; ".join(said))
+
+
 ALL = (
     TwoWaits,
     Nested,
@@ -273,4 +311,5 @@ ALL = (
     RaisesInScope,
     OwnWaitInScope,
     Tidy,
+    Everything,
 )

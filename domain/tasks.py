@@ -1,0 +1,61 @@
+"""Tasks: what a journey asks of a person, and what became of it."""
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+TaskState: TypeAlias = Literal["open", "answered", "expired", "withdrawn"]
+"""`expired`: its deadline passed without an answer. `withdrawn`: nobody waits for it any more."""
+
+ANSWER_TASK = "answer_task"
+"""The update by which an enrollment's workflow takes an answer."""
+
+
+class TaskRequest(BaseModel):
+    """A journey asks a person for something; the same step asks once.
+
+    Attributes:
+        role: who should answer, such as `sales`.
+        title: what is to be done, in a line.
+        details: what one must know to do it.
+        choices: the answers there are; none: any text.
+        deadline: until when it is waited for.
+    """
+
+    enrollment_id: str
+    customer_id: str
+    journey: str
+    step: str
+    role: str
+    title: str
+    details: str = ""
+    choices: list[str] = Field(default_factory=list)
+    deadline: AwareDatetime | None = None
+
+
+class TaskSettlement(BaseModel):
+    """What became of a task.
+
+    Attributes:
+        state: `escalated`: it belongs to another role from now on, and is still open.
+        answer: what was answered, such as `{"choice": "yes", "note": "on the phone"}`.
+        by: who did it.
+        role: to whom it is escalated.
+        deadline: until when that role's answer is waited for.
+    """
+
+    task_id: str
+    state: Literal["answered", "expired", "withdrawn", "escalated"]
+    answer: dict[str, Any] | None = None
+    by: str | None = None
+    role: str | None = None
+    deadline: AwareDatetime | None = None
+
+
+class TaskAnswer(BaseModel):
+    """A person's answer on its way to the workflow that asked, as the update's argument."""
+
+    task_id: str
+    choice: str
+    by: str
+    note: str | None = None

@@ -1,0 +1,94 @@
+"""Tasks for people: opened, escalated, settled, each with its time and by whom."""
+
+from domain.tasks import TaskRequest, TaskSettlement
+from infra.database.customers import lock_customer
+from infra.database.pool import Pool
+
+# A journey that was ended from outside may still have had this on its way: nobody waits for it.
+_OPEN = """
+insert into task (
+    id, customer_id, enrollment_id, journey, step, role, title, details, choices, deadline,
+    state, settled_at, history)
+select new_id('tsk'), e.customer_id, e.id, $2, $3, $4, $5, $6, $7, $8,
+    case when e.state = 'live' then 'open' else 'withdrawn' end,
+    case when e.state <> 'live' then now() end,
+    jsonb_build_array(jsonb_build_object('at', now(), 'what', 'opened', 'role', $4::text))
+    || case when e.state = 'live' then '[]' else jsonb_build_array(jsonb_build_object(
+        'at', now(), 'what', 'withdrawn', 'role', $4::text,
+        'detail', 'the journey had ended already')) end
+from enrollment e where e.id = $1
+on conflict (enrollment_id, step) do nothing
+returning id
+"""
+
+_OPENED = "select id from task where enrollment_id = $1 and step = $2"
+
+# What a person has answered counts also where the journey's end was faster to be recorded.
+_SETTLE = """
+update task set state = $2, answer = $3, by = $4, settled_at = clock_timestamp(),
+    history = history || jsonb_build_array(jsonb_build_object(
+        'at', clock_timestamp(), 'what', $2::text, 'role', role, 'by', $4::text,
+        'answer', $3::jsonb))
+where id = $1 and (state = 'open' or state = 'withdrawn' and $2 = 'answered')
+"""
+
+_ESCALATE = """
+update task set role = $2, deadline = $3,
+    history = history || jsonb_build_array(jsonb_build_object(
+        'at', clock_timestamp(), 'what', 'escalated', 'role', $2::text, 'from', role,
+        'by', $4::text))
+where id = $1 and state = 'open' and role <> $2
+"""
+
+
+class PostgresTasks:
+    """Tasks over PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def open(self, request: TaskRequest) -> str:
+        """Open a task, or find the one that this step has opened.
+
+        Under the customer's lock, so that none is opened behind the end of its enrollment.
+
+        Raises:
+            LookupError: there is no such enrollment.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            await lock_customer(connection, request.customer_id)
+            task_id: str | None = await connection.fetchval(
+                _OPEN,
+                request.enrollment_id,
+                request.journey,
+                request.step,
+                request.role,
+                request.title,
+                request.details,
+                request.choices,
+                request.deadline,
+            )
+            if task_id is None:
+                task_id = await connection.fetchval(_OPENED, request.enrollment_id, request.step)
+        if task_id is None:
+            raise LookupError(f"no enrollment {request.enrollment_id}")
+        return task_id
+
+    async def settle(self, settlement: TaskSettlement) -> None:
+        """Record what became of a task; what it has become already stays."""
+        if settlement.state == "escalated":
+            await self._pool.execute(
+                _ESCALATE,
+                settlement.task_id,
+                settlement.role,
+                settlement.deadline,
+                settlement.by,
+            )
+        else:
+            await self._pool.execute(
+                _SETTLE,
+                settlement.task_id,
+                settlement.state,
+                settlement.answer,
+                settlement.by,
+            )

@@ -1,0 +1,403 @@
+"""An enrollment as its workflow sees it: what it has heard, and where the journey stands."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from temporalio import workflow
+
+from domain import wording
+from domain.carried import Carried
+from domain.enrollments import Start
+from domain.errors import Refused
+from domain.events import CUSTOMER_MERGED, Envelope, Event, event_type
+from workflows import attributes
+from workflows.inbox import BY_HAND, Inbox
+from workflows.journal import Journal, Step
+from workflows.story import Story
+
+T = TypeVar("T")
+
+LATE = timedelta(minutes=1)
+"""A timer that fires this much later than it was due is noted: the system was down."""
+
+_MOST_UNTAKEN = 1_000
+_MOST_UNTAKEN_BYTES = 500_000
+
+
+class Scope(Protocol):
+    """A block that an event ends; see `workflows.scopes`."""
+
+    task: asyncio.Task[Any] | None
+
+    def __bool__(self) -> bool: ...
+
+    def offer(self, event: Event, /) -> bool:
+        """Take the event if it ends this block."""
+        ...
+
+
+class Enrollment:
+    """What one enrollment has heard, what it may begin, and what support staff see of it.
+
+    Args:
+        start: what this run starts with.
+        title: the journey in a few words.
+        keeps: the event types that waits can ask for; others are heard and not kept.
+
+    Attributes:
+        customer_id: whose it is; another id after a merge.
+        entered_at: when its first run began.
+        task: the task in which the journey's code runs.
+        superseded: the customer is another's now, who is in the same journey already.
+        hold_events: how many events that open or close holds have been applied.
+        applied: how many events this run has applied.
+    """
+
+    def __init__(self, start: Start, title: str, keeps: Iterable[type[Event]]) -> None:
+        carried = start.carried
+        self.start = start
+        self.customer_id = start.customer_id
+        self.entered_at = carried.entered_at if carried else workflow.info().start_time
+        self.task: asyncio.Task[Any] | None = None
+        self.superseded = False
+        self.hold_events = 0
+        self.untaken: list[Event] = []
+        self.journal = Journal(carried.steps if carried else {})
+        self._keeps = tuple(keeps)
+        self._story = Story(title, start)
+        self._scopes: list[Scope] = []
+        # What comes while the code is on its way to where the run before had left it.
+        self._arrived: list[Envelope] | None = None
+        self.applied = 0
+        self._calls = 0
+        self._parked: list[Callable[[], bool]] = []
+        self._cancelled = False
+        first, *others = start.events
+        if carried is None:
+            self._inbox = Inbox()
+            # The event that started it is the journey's argument, not something to wait for.
+            self._inbox.receive([first])
+            self.note(f"entered by **{first.name}** `{first.event_id}`")
+            self.hear(others)
+        else:
+            self._inbox = Inbox(carried.heard, carried.ahead, carried.heard_as)
+            self.untaken = [event for e in carried.untaken if (event := _read(e)) is not None]
+            self._arrived = []
+            self._refresh()
+
+    @property
+    def heard(self) -> int:
+        """The number of the last event applied."""
+        return self._inbox.heard
+
+    # Hearing.
+
+    def hear(self, envelopes: Iterable[Envelope]) -> None:
+        """Apply events: to the scopes that they end, else to the inbox. Never raises."""
+        if self._arrived is not None:
+            self._arrived.extend(envelopes)
+            return
+        for envelope in self._inbox.receive(envelopes):
+            self._apply(envelope)
+        self._refresh()
+
+    def go_live(self) -> None:
+        """The code is where the run before had left it: what has arrived since is heard now."""
+        if self._arrived is not None:
+            self.journal.caught_up()
+            arrived, self._arrived = self._arrived, None
+            self.hear(arrived)
+
+    def _apply(self, envelope: Envelope) -> None:
+        self.applied += 1
+        if envelope.name == CUSTOMER_MERGED:
+            self._become_one(envelope)
+            return
+        try:
+            event = _read_or_refuse(envelope)
+        except Refused as error:
+            self._note(
+                f"⚠ **{envelope.name}** `{envelope.event_id}` could not be read "
+                f"and is left out: {error}"
+            )
+            return
+        how = ", by hand in the Temporal UI" if envelope.number == BY_HAND else ""
+        self._note(f"heard **{event.name}** `{event.event_id}`{how}")
+        self.hold_events += event.hold is not None
+        if not any(scope.offer(event) for scope in self._scopes) and isinstance(event, self._keeps):
+            self.untaken.append(event)
+
+    def _become_one(self, envelope: Envelope) -> None:
+        """Go on under the customer who stays; end where another enrollment goes on instead."""
+        match envelope.properties:
+            case {"customer_id": str(customer_id), "ended": list(ended)}:
+                pass
+            case _:
+                self._note(f"⚠ **{envelope.name}** could not be read and is left out")
+                return
+        if customer_id != self.customer_id:
+            self.customer_id = self._story.customer_id = customer_id
+            workflow.upsert_search_attributes([attributes.CUSTOMER.value_set(customer_id)])
+        self._note(f"this customer and another are one, `{customer_id}`")
+        self.hold_events += 1  # what holds the one holds the other
+        if self.start.enrollment_id in ended:
+            self.superseded = True
+            self._note("the same journey began earlier for the other: that one goes on")
+            self.cancel()
+
+    # Scopes, and what may begin.
+
+    def enter_scope(self, scope: Scope, *, look_back: bool) -> None:
+        """Offer the scope what arrives, and before that what has arrived, where it is new."""
+        self._scopes.append(scope)
+        if look_back:
+            for event in self.untaken:
+                if scope.offer(event):
+                    self.untaken.remove(event)
+                    break
+
+    def leave_scope(self, scope: Scope) -> None:
+        """Offer the scope nothing more."""
+        self._scopes.remove(scope)
+
+    def interrupted(self) -> bool:
+        """Whether a scope around the present task has its event."""
+        task = asyncio.current_task()
+        return any(scope.task is task and scope for scope in self._scopes)
+
+    async def checkpoint(self) -> None:
+        """Begin nothing new inside a scope that is over.
+
+        The cancellation that ends a scope can be lost on its way, for instance where an
+        activity of the author's own answers at the same moment.
+
+        Raises:
+            asyncio.CancelledError: a scope around the present task has its event, or the
+                enrollment is over.
+        """
+        if self.interrupted() or self.superseded:
+            await asyncio.sleep(0)  # one that is still on its way must not hit what comes later
+            raise asyncio.CancelledError
+
+    def cancel(self) -> None:
+        """End the journey's code; it may clean up."""
+        self._cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+
+    # Steps.
+
+    async def step(
+        self,
+        name: str,
+        live: Callable[[Step], Awaitable[T]],
+        *,
+        dump: Callable[[T], Any],
+        load: Callable[[Any], T],
+    ) -> T:
+        """Do a step, or give what it gave where an earlier run has done it.
+
+        Args:
+            name: numbered from the second of this name on.
+            live: does it.
+            dump: makes JSON of its result, for the next run.
+            load: reads that again.
+        """
+        step = self.journal.open(name)
+        if step.cut:
+            raise asyncio.CancelledError
+        if step.done:
+            return load(step.result)
+        self.go_live()
+        await self.checkpoint()
+        try:
+            result = await live(step)
+        except asyncio.CancelledError:
+            step.cut_off()
+            raise
+        step.finish(result, dump)
+        return result
+
+    # Waiting.
+
+    async def park(
+        self, ready: Callable[[], bool], until: datetime | None, summary: str
+    ) -> timedelta:
+        """Wait until `ready()` or the deadline, whichever is first; `ready` is asked again after.
+
+        Only here can the journey go on in a new run.
+
+        Returns:
+            How late the deadline was noticed; zero where it was not there.
+        """
+        timeout = None if until is None else until - workflow.now()
+        if ready() or (timeout is not None and timeout <= timedelta(0)):
+            return _late(until)
+        self._parked.append(ready)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(ready, timeout=timeout, timeout_summary=summary)
+        finally:
+            self._parked.remove(ready)
+        late = _late(until)
+        if late >= LATE and not ready():
+            self.note(f"this wait was over {wording.duration(late)} ago: the system was down")
+        return late
+
+    async def while_held(self, seen: int, why: str) -> None:
+        """Park until something that holds opens or closes, or it is time to look again.
+
+        Args:
+            seen: `hold_events` as it was before the question that was answered "held".
+            why: what holds, in words.
+        """
+        look_again = workflow.now() + timedelta(days=1)
+        self._note(f"held: {why}")
+        self.now_at(f"Held: {why}; goes on when that is over", look_again)
+        workflow.upsert_search_attributes([attributes.STATE.value_set(attributes.HELD)])
+        try:
+            await self.park(
+                lambda: self.hold_events != seen, look_again, f"held: {why}; look again"
+            )
+        finally:
+            workflow.upsert_search_attributes([attributes.STATE.value_set(attributes.ACTIVE)])
+
+    async def call(self, call: Awaitable[T], *, whole: bool = True) -> T:
+        """Await an activity or the like; until it has answered there is no new run.
+
+        Args:
+            call: what to await.
+            whole: to its end, even if a scope around it ends meanwhile: a message cannot be
+                half sent, and an activity whose answer is lost cannot be asked again.
+        """
+        self._calls += 1
+        try:
+            return await (_to_the_end(call) if whole else call)
+        finally:
+            self._calls -= 1
+
+    # Going on in a new run.
+
+    def may_move(self) -> bool:
+        """Whether the journey should go on in a new run, and can: it waits and nothing else."""
+        return (
+            bool(self._parked)
+            and not self._calls
+            and not self._cancelled
+            and (self.applied > 0 or self.journal.begun > 0)
+            and self._is_long()
+            and workflow.all_handlers_finished()
+            and not any(ready() for ready in self._parked)
+        )
+
+    def _is_long(self) -> bool:
+        info = workflow.info()
+        if self.start.run_length is not None:
+            return info.get_current_history_length() >= self.start.run_length
+        return info.is_continue_as_new_suggested()
+
+    def next_start(self) -> Start:
+        """What the next run starts with."""
+        carried = self.start.carried
+        return Start(
+            enrollment_id=self.start.enrollment_id,
+            customer_id=self.customer_id,
+            journey=self.start.journey,
+            key=self.start.key,
+            parameters=self.start.parameters,
+            events=self.start.events[:1],
+            run_length=self.start.run_length,
+            carried=Carried(
+                run=carried.run + 1 if carried else 1,
+                entered_at=self.entered_at,
+                heard=self._inbox.heard,
+                heard_as=self._inbox.heard_as,
+                ahead=list(self._inbox.ahead.values()),
+                untaken=self._untaken_to_carry(),
+                steps=self.journal.records(),
+                story=self._story.record(),
+            ),
+        )
+
+    def _untaken_to_carry(self) -> list[Envelope]:
+        """The newest of what nobody took: what no wait asked for in a thousand events is old."""
+        kept: list[Envelope] = []
+        size = 0
+        for event in reversed(self.untaken):
+            size += len(event.model_dump_json())
+            if kept and (len(kept) == _MOST_UNTAKEN or size > _MOST_UNTAKEN_BYTES):
+                break
+            kept.append(event.envelope())
+        if forgotten := len(self.untaken) - len(kept):
+            self._note(f"⚠ {forgotten} events that no wait asked for are forgotten")
+        return kept[::-1]
+
+    # What support staff see.
+
+    def note(self, what: str) -> None:
+        """Add a line to the story."""
+        self._note(what)
+        self._refresh()
+
+    def now_at(self, what: str, until: datetime | None = None) -> None:
+        """Say where the customer stands, and until when at most."""
+        self._story.at(workflow.now(), what, until)
+        self._refresh()
+
+    def status(self) -> dict[str, Any]:
+        """For the query of that name."""
+        return {
+            "run": self.start.carried.run + 1 if self.start.carried else 1,
+            "heard": self._inbox.heard,
+            "missing": self._inbox.missing,
+            "untaken": [f"{event.name} {event.event_id}" for event in self.untaken],
+            "scopes": [repr(scope) for scope in self._scopes],
+            "parameters": self.start.parameters,
+            "story": self._story.markdown(),
+        }
+
+    def _note(self, what: str) -> None:
+        self._story.note(workflow.now(), what)
+
+    def _refresh(self) -> None:
+        workflow.set_current_details(self._story.markdown())
+
+
+async def _to_the_end(call: Awaitable[T]) -> T:
+    task = asyncio.ensure_future(call)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            cancelled = True
+        except Exception:  # noqa: BLE001, S110 - task.result() raises it below
+            pass
+    result = task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
+
+
+def _read_or_refuse(envelope: Envelope) -> Event:
+    kind = event_type(envelope.name)
+    if kind is None:
+        raise Refused("no such event type in this version")
+    return kind.from_envelope(envelope)
+
+
+def _read(envelope: Envelope) -> Event | None:
+    try:
+        return _read_or_refuse(envelope)
+    except Refused:
+        return None
+
+
+def _late(until: datetime | None) -> timedelta:
+    late = workflow.now() - until if until is not None else timedelta(0)
+    return max(late, timedelta(0))

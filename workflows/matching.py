@@ -1,0 +1,56 @@
+"""Which events are meant: an event type, and perhaps a condition on the event."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from domain.events import Envelope, Event
+
+A = TypeVar("A", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Generic[A]):
+    """Events of a type that a condition holds for.
+
+    Attributes:
+        kind: the event type.
+        where: the condition; None for every event of the type.
+    """
+
+    kind: type[A]
+    where: Callable[[A], bool] | None = None
+
+    def takes(self, event: Event) -> bool:
+        """Whether this event is meant."""
+        return isinstance(event, self.kind) and (self.where is None or self.where(event))
+
+    def first(self, events: Iterable[Event]) -> A | None:
+        """The first event that is meant."""
+        for event in events:
+            if isinstance(event, self.kind) and (self.where is None or self.where(event)):
+                return event
+        return None
+
+
+def on(kind: type[A], /, where: Callable[[A], bool] | None = None) -> Match[A]:
+    """An event type with a condition, for waits that take several.
+
+    await self.first_of(on(PurchaseMade, this_cart), TicketOpened, timeout=day)
+    """
+    return Match(kind, where)
+
+
+def matches(kinds: Sequence[type[Event] | Match[Any]]) -> tuple[Match[Any], ...]:
+    """Event types and matches, as matches."""
+    return tuple(kind if isinstance(kind, Match) else Match(kind) for kind in kinds)
+
+
+def dump_event(event: Event | None) -> dict[str, Any] | None:
+    """An event as JSON, for the next run."""
+    return None if event is None else asdict(event.envelope())
+
+
+def load_event(kind: type[A], data: dict[str, Any] | None) -> A | None:
+    """An event that the run before had read."""
+    return None if data is None else kind.from_envelope(Envelope(**data))
