@@ -71,7 +71,7 @@ class Catalog:
         wishes = (
             cls.declaration.entry(event, self._parameters[cls.declaration.name])
             for cls in self.workflows
-            if isinstance(event, cls.declaration.trigger)
+            if isinstance(event, cls.declaration.triggers)
         )
         return tuple(entry for entry in wishes if entry is not None)
 
@@ -84,5 +84,5 @@ class Catalog:
         return frozenset(
             kind.name
             for cls in self.workflows
-            for kind in (cls.declaration.trigger, *cls.declaration.listens)
+            for kind in (*cls.declaration.triggers, *cls.declaration.listens)
         )

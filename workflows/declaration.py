@@ -7,11 +7,12 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from types import UnionType
+from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from domain.enrollments import Entry, ReEntry, key_in_id
-from domain.errors import JourneyError, UndeclaredEvent
-from domain.events import Event, event_types
+from domain.errors import JourneyError, Refused, UndeclaredEvent
+from domain.events import Envelope, Event, event_type, event_types
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
 
@@ -27,14 +28,14 @@ class Declaration(Generic[E]):
     Attributes:
         name: the journey's name, from its class's name in snake case.
         workflow_type: the name of its Temporal workflow.
-        trigger: the event type that starts it.
+        triggers: the event types that start it.
         listens: the event types that an enrollment hears after its start.
         summary: the first sentence of the class's docstring.
     """
 
     name: str
     workflow_type: str
-    trigger: type[E]
+    triggers: tuple[type[Event], ...]
     listens: tuple[type[Event], ...]
     parameters: type[Parameters]
     key: Callable[[E], str] | None
@@ -59,6 +60,18 @@ class Declaration(Generic[E]):
             task_queue=JOURNEYS,
             re_entry=self.re_entry,
         )
+
+    def read(self, envelope: Envelope) -> E:
+        """The event that started an enrollment, as one of the types that start this journey.
+
+        Raises:
+            Refused: it is of none of them, or its properties do not validate any more.
+        """
+        kind = event_type(envelope.name)
+        if kind is None or not issubclass(kind, self.triggers):
+            names = ", ".join(trigger.name for trigger in self.triggers)
+            raise Refused(f"{self.name} begins by {names}, not by {envelope.name}")
+        return cast(E, kind.from_envelope(envelope))
 
 
 def snake_case(name: str) -> str:
@@ -85,21 +98,63 @@ def check_events(cls: type, kinds: tuple[type[Event], ...]) -> None:
             )
 
 
-def check_run(cls: type, trigger: type[Event]) -> None:
-    """Check that `run` takes the trigger and is decorated.
+def event_types_in(annotation: object) -> tuple[type[Event], ...]:
+    """The event types that `A`, or `A | B`, stands for; none where it is something else."""
+    if get_origin(annotation) in {UnionType, Union}:
+        parts = [event_types_in(part) for part in get_args(annotation)]
+        return tuple(kind for part in parts for kind in part) if all(parts) else ()
+    if isinstance(annotation, type) and issubclass(annotation, Event) and annotation is not Event:
+        return (annotation,)
+    return ()
+
+
+def check_run(cls: type, triggers: tuple[type[Event], ...]) -> None:
+    """Check that `run` takes the events that start it and is decorated.
 
     Raises:
         JourneyError: it is not; the sentence says what to write.
     """
     run: Any = cls.__dict__["run"]
-    wanted = f"async def run(self, event: {trigger.__name__}) -> Outcome"
+    taken = " | ".join(kind.__name__ for kind in triggers)
+    wanted = f"async def run(self, event: {taken}) -> Outcome"
     if not hasattr(run, "__temporal_workflow_run"):
         raise JourneyError(f"{cls.__name__}.run: decorate it with @workflow.run")
     if not inspect.iscoroutinefunction(run):
         raise JourneyError(f"{cls.__name__}.run must be `{wanted}`: it is not async")
     parameters = list(inspect.signature(run).parameters.values())[1:]
-    if len(parameters) != 1 or parameters[0].annotation not in {trigger, trigger.__name__}:
-        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`, for the event that starts it")
+    if len(parameters) != 1 or not _means(parameters[0].annotation, triggers):
+        what = "the event that starts it" if len(triggers) == 1 else "every event that starts it"
+        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`, for {what}")
+
+
+def _means(annotation: object, triggers: tuple[type[Event], ...]) -> bool:
+    if isinstance(annotation, str):
+        return {part.strip() for part in annotation.split("|")} == {t.__name__ for t in triggers}
+    return set(event_types_in(annotation)) == set(triggers)
+
+
+def check_takes(
+    cls: type, keyword: str, function: Callable[[Any], object] | None, triggers: tuple[type, ...]
+) -> None:
+    """Check that a function of the class line takes every event that starts the journey.
+
+    Only what its annotation says can be checked; a lambda has none.
+
+    Raises:
+        JourneyError: it does not; the sentence says what to write.
+    """
+    try:
+        hints = get_type_hints(function) if function is not None else {}
+        names = list(inspect.signature(function).parameters) if function is not None else []
+    except (NameError, TypeError, ValueError):
+        return
+    taken = event_types_in(hints.get(names[0])) if names else ()
+    if missing := [kind for kind in triggers if taken and not issubclass(kind, taken)]:
+        union = " | ".join(kind.__name__ for kind in triggers)
+        raise JourneyError(
+            f"{cls.__name__}: `{keyword}=` must also take {missing[0].__name__}, which starts the "
+            f"journey: annotate its argument with `{union}`"
+        )
 
 
 def check_waits(cls: type, listens: tuple[type[Event], ...]) -> None:

@@ -26,7 +26,9 @@ from workflows.declaration import (
     Declaration,
     check_events,
     check_run,
+    check_takes,
     check_waits,
+    event_types_in,
     snake_case,
     undeclared,
     with_holds,
@@ -58,7 +60,7 @@ class JourneyBug(Exception):
 
 
 class Journey(ABC, Generic[E, P]):
-    """One customer's way through one journey, begun by an event of type `E`.
+    """One customer's way through one journey, begun by an event of type `E`, `A | B` for several.
 
     Write a subclass, decorate it with `@workflow.defn` and its `run` with `@workflow.run`:
 
@@ -99,17 +101,19 @@ class Journey(ABC, Generic[E, P]):
         super().__init_subclass__(**kwargs)
         if "run" not in cls.__dict__:
             return
-        trigger, parameters = _type_arguments(cls)
+        triggers, parameters = _type_arguments(cls)
         heard = with_holds(tuple(listens))
-        check_events(cls, (trigger, *heard))
-        check_run(cls, trigger)
+        check_events(cls, (*triggers, *heard))
+        check_run(cls, triggers)
+        check_takes(cls, "key", key, triggers)
+        check_takes(cls, "where", where, triggers)
         if not workflow.unsafe.in_sandbox():
             check_waits(cls, heard)
         name = snake_case(cls.__name__)
         cls.declaration = Declaration(
             name=name,
             workflow_type=cls.__name__,
-            trigger=trigger,
+            triggers=triggers,
             listens=heard,
             parameters=parameters,
             key=key,
@@ -452,7 +456,7 @@ class Journey(ABC, Generic[E, P]):
         workflow.set_current_details(self._story.markdown())
 
     async def _drive(self, authored: Callable[[Any, E], Awaitable[Outcome]]) -> Outcome:
-        trigger = self.declaration.trigger.from_envelope(self._start.events[0])
+        trigger = self.declaration.read(self._start.events[0])
         self._task = asyncio.current_task()
         try:
             self.checkpoint()
@@ -504,14 +508,15 @@ class Journey(ABC, Generic[E, P]):
         self.now_at(f"Ended: {outcome.kind}" + (f", {outcome.reason}" if outcome.reason else ""))
 
 
-def _type_arguments(cls: type) -> tuple[type[Event], type[Parameters]]:
+def _type_arguments(cls: type) -> tuple[tuple[type[Event], ...], type[Parameters]]:
     for base in getattr(cls, "__orig_bases__", ()):
         if get_origin(base) is Journey:
             trigger, *rest = get_args(base)
-            if isinstance(trigger, type) and issubclass(trigger, Event):
-                return trigger, (rest[0] if rest else Parameters)
+            if triggers := event_types_in(trigger):
+                return triggers, (rest[0] if rest else Parameters)
     raise JourneyError(
         f"{cls.__name__}: say which event starts it, as in `class {cls.__name__}(Journey[MyEvent])`"
+        " or, where there are several, `Journey[MyEvent | MyOtherEvent]`"
     )
 
 

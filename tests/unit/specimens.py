@@ -4,7 +4,13 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from domain.events import CartAbandoned, PurchaseMade, SurveyAnswered, TicketOpened
+from domain.events import (
+    CartAbandoned,
+    PageAbandoned,
+    PurchaseMade,
+    SurveyAnswered,
+    TicketOpened,
+)
 from workflows import Journey, JourneyFailed, Outcome, Template, Topic, email, push
 
 DAY = timedelta(days=1)
@@ -254,7 +260,28 @@ class Tidy(Journey[CartAbandoned], listens=[PurchaseMade]):
         return Outcome.completed(cart.cart_id)
 
 
+def _cart_id(event: CartAbandoned | PageAbandoned) -> str:
+    return event.cart_id if isinstance(event, CartAbandoned) else ""
+
+
+@workflow.defn
+class EitherStarts(
+    Journey[CartAbandoned | PageAbandoned],
+    key=_cart_id,
+    where=lambda event: isinstance(event, CartAbandoned) or event.url is not None,
+):
+    """Begins by either of two events."""
+
+    @workflow.run
+    async def run(self, event: CartAbandoned | PageAbandoned) -> Outcome:
+        """Says which."""
+        if isinstance(event, CartAbandoned):
+            return Outcome.completed(f"cart {event.cart_id}")
+        return Outcome.completed(f"page {event.url}")
+
+
 ALL = (
+    EitherStarts,
     TwoWaits,
     Nested,
     EmptyScope,
