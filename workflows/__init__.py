@@ -5,7 +5,7 @@
 See docs/write-a-journey.md.
 """
 
-from domain.enrollments import AFTER_EXIT, ONCE, ReEntry
+from domain.enrollments import AFTER_EXIT, ALWAYS, ONCE, PerDay, ReEntry
 from domain.errors import JourneyError, UndeclaredEvent
 from domain.messages import (
     Cap,
@@ -26,6 +26,7 @@ from workflows.scopes import Until
 
 __all__ = [
     "AFTER_EXIT",
+    "ALWAYS",
     "ONCE",
     "Cap",
     "Delivery",
@@ -35,6 +36,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Parameters",
+    "PerDay",
     "ReEntry",
     "Sent",
     "Suppressed",

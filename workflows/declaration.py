@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from domain.enrollments import Entry, ReEntry, key_in_id
+from domain.enrollments import Entry, PerDay, ReEntry, key_in_id
 from domain.errors import JourneyError, Refused, UndeclaredEvent
 from domain.events import Envelope, Event, event_type, event_types
 from workflows.parameters import Parameters
@@ -41,6 +41,7 @@ class Declaration(Generic[E]):
     key: Callable[[E], str] | None
     where: Callable[[E], bool] | None
     re_entry: ReEntry
+    per_day: PerDay | None
     summary: str
 
     def entry(self, event: E, parameters: Parameters) -> Entry | None:
@@ -59,6 +60,7 @@ class Declaration(Generic[E]):
             summary=self.summary + (f" Key: {key_in_id(key)}" if key else ""),
             task_queue=JOURNEYS,
             re_entry=self.re_entry,
+            per_day=self.per_day,
         )
 
     def read(self, envelope: Envelope) -> E:
@@ -155,6 +157,20 @@ def check_takes(
             f"{cls.__name__}: `{keyword}=` must also take {missing[0].__name__}, which starts the "
             f"journey: annotate its argument with `{union}`"
         )
+
+
+def limit_of(cls: type, entries_per_day: int | PerDay | None) -> PerDay | None:
+    """How many a day, from what the class line says.
+
+    Raises:
+        JourneyError: nobody could ever enter.
+    """
+    if not isinstance(entries_per_day, int):
+        return entries_per_day
+    try:
+        return PerDay(entries_per_day)
+    except ValueError as error:
+        raise JourneyError(f"{cls.__name__}: `entries_per_day=`: {error}") from None
 
 
 def check_waits(cls: type, listens: tuple[type[Event], ...]) -> None:

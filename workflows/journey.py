@@ -16,7 +16,7 @@ from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
 from domain import wording
 from domain.customers import Customer
-from domain.enrollments import AFTER_EXIT, EndRequest, ReEntry, Start
+from domain.enrollments import AFTER_EXIT, EndRequest, PerDay, ReEntry, Start
 from domain.errors import JourneyError, Refused
 from domain.events import CUSTOMER_MERGED, Envelope, Event, event_type
 from domain.messages import Cap, Delivery, Message
@@ -29,6 +29,7 @@ from workflows.declaration import (
     check_takes,
     check_waits,
     event_types_in,
+    limit_of,
     snake_case,
     undeclared,
     with_holds,
@@ -75,6 +76,8 @@ class Journey(ABC, Generic[E, P]):
         key: the business key of the event that starts it: one enrollment a cart, an order, …
         where: whether an event of the type starts it at all.
         re_entry: when a customer may enter again with the same key.
+        entries_per_day: how many enrollments it takes in a day, all customers together; a
+            number is in days of UTC.
 
     Attributes:
         declaration: what the class declares.
@@ -91,6 +94,7 @@ class Journey(ABC, Generic[E, P]):
         key: Callable[[Any], str] | None = None,
         where: Callable[[Any], bool] | None = None,
         re_entry: ReEntry = AFTER_EXIT,
+        entries_per_day: int | PerDay | None = None,
         **kwargs: Any,
     ) -> None:
         """Check what the journey declares and give it its signals and its driver.
@@ -119,6 +123,7 @@ class Journey(ABC, Generic[E, P]):
             key=key,
             where=where,
             re_entry=re_entry,
+            per_day=limit_of(cls, entries_per_day),
             summary=(cls.__doc__ or name).strip().split("\n", maxsplit=1)[0],
         )
         add_signals(cls, heard)
