@@ -19,6 +19,7 @@ from infra.database.grants import Grant, Keys
 from infra.database.pool import Pool
 from infra.database.quarantine import Quarantine
 from infra.database.reading import Reading
+from journeys.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Parts:
     """What the routes work with."""
 
     pool: Pool
+    catalog: Catalog
     keys: Keys
     admission: Admission
     reader: SegmentReader
