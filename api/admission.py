@@ -66,7 +66,7 @@ class Admission:
             return
         for item in items:
             if item.effects is not None and "entries" in item.effects:
-                if item.name in self._heard:
+                if item.type == "track" and item.name in self._heard:
                     continue  # a purchase may begin a survey, and must end the reminders
                 raise NotNow(
                     f"{item.name} begins a journey, and journeys are hours behind;"

@@ -8,8 +8,10 @@ from fastapi.openapi.utils import get_openapi
 from api import (
     calls,
     customers,
+    enrollments,
     events,
     health,
+    journeys,
     problems,
     quarantine,
     tasks,
@@ -42,7 +44,17 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
     app.add_middleware(TrackingCors, paths=tracking.PATHS)
     # The hot routes first and directly: those of an included router are looked up twice.
     app.router.routes[:0] = tracking.router.routes
-    for module in (events, webhooks, customers, timeline, tasks, quarantine, health):
+    for module in (
+        events,
+        webhooks,
+        customers,
+        timeline,
+        journeys,
+        enrollments,
+        tasks,
+        quarantine,
+        health,
+    ):
         app.include_router(module.router)
 
     def openapi() -> dict[str, Any]:
@@ -60,7 +72,7 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
             }
             for path, operations in schema["paths"].items():
                 for operation in operations.values():
-                    if path.startswith(("/customers", "/quarantine", "/tasks")):
+                    if path.startswith(("/customers", "/journeys", "/quarantine", "/tasks")):
                         operation["security"] = [{"key": []}]
                     # FastAPI promises its own form of 422 for every parameter; ours are problems,
                     # documented where they can occur.

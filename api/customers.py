@@ -12,7 +12,7 @@ from api.auth import may
 from api.problems import documented
 from api.state import Parts
 from infra.database.reading import CustomerRecord, IdentityKind
-from infra.database.tables import TraitChange
+from infra.database.tables import EnrollmentRow, TraitChange
 from infra.settings import Settings
 
 router = APIRouter(
@@ -197,24 +197,7 @@ async def enrollments(
     customer_id = await known(parts, customer_id)
     settings: Settings = request.app.state.settings
     rows = await parts.reading.enrollments(customer_id, limit)
-    return EnrollmentsOut(
-        enrollments=[
-            EnrollmentOut(
-                id=row.id,
-                journey=row.journey,
-                key=row.key or None,
-                state="live" if row.state == "live" else "ended",
-                outcome=row.outcome,
-                outcome_reason=row.outcome_reason,
-                parameters=row.parameters,
-                workflow_id=row.workflow_id,
-                temporal_url=_temporal_url(settings, row.workflow_id, row.run_id),
-                created_at=row.created_at,
-                ended_at=row.ended_at,
-            )
-            for row in rows
-        ]
-    )
+    return EnrollmentsOut(enrollments=[enrollment_out(settings, row) for row in rows])
 
 
 @router.get(
@@ -258,6 +241,23 @@ async def trait_changes(
             )
             for change, source in rows
         ]
+    )
+
+
+def enrollment_out(settings: Settings, row: EnrollmentRow) -> EnrollmentOut:
+    """An enrollment, as it is read back."""
+    return EnrollmentOut(
+        id=row.id,
+        journey=row.journey,
+        key=row.key or None,
+        state="live" if row.state == "live" else "ended",
+        outcome=row.outcome,
+        outcome_reason=row.outcome_reason,
+        parameters=row.parameters,
+        workflow_id=row.workflow_id,
+        temporal_url=_temporal_url(settings, row.workflow_id, row.run_id),
+        created_at=row.created_at,
+        ended_at=row.ended_at,
     )
 
 

@@ -94,6 +94,7 @@ async def running_app(settings: Settings, catalog: Catalog | None = None) -> Asy
         }
         parts = Parts(
             pool=pool,
+            catalog=catalog,
             keys=Keys(pool, limits),
             admission=admission,
             reader=reader,

@@ -20,6 +20,7 @@ from infra.database.grants import Grant, Keys
 from infra.database.pool import Pool
 from infra.database.quarantine import Quarantine
 from infra.database.reading import Reading
+from journeys.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Parts:
     """What the routes work with."""
 
     pool: Pool
+    catalog: Catalog
     keys: Keys
     admission: Admission
     reader: SegmentReader

@@ -3,13 +3,14 @@
 import hashlib
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from domain.carried import Carried
 from domain.events import Envelope
+from domain.local_time import Zone
 from domain.outcomes import Outcome
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -22,14 +23,52 @@ class ReEntry:
     Attributes:
         allowed: False for once in a lifetime.
         pause: how long after the exit; zero for at once.
+        while_live: also while an earlier enrollment is still under way; they are told apart by
+            their ordinal.
+
+    Raises:
+        ValueError: the three contradict each other.
     """
 
     allowed: bool = True
     pause: timedelta = timedelta(0)
+    while_live: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pause < timedelta(0):
+            raise ValueError("the pause before a re-entry cannot be negative")
+        if self.while_live and (self.pause or not self.allowed):
+            raise ValueError("who may enter while still inside cannot be asked to wait: ALWAYS")
 
 
 ONCE = ReEntry(allowed=False)
 AFTER_EXIT = ReEntry()
+ALWAYS = ReEntry(while_live=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PerDay:
+    """How many enrollments a journey takes in a day, all customers together.
+
+    Attributes:
+        entries: at most so many; at least one.
+        zone: the IANA time zone whose days are meant.
+
+    Raises:
+        ValueError: there is no such zone, or nobody could ever enter.
+    """
+
+    entries: int
+    zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        if self.entries < 1:
+            raise ValueError("a journey that takes nobody in a day is never entered: at least 1")
+        Zone.of(None, self.zone)
+
+    def day(self, now: datetime) -> date:
+        """The day there at a moment."""
+        return now.astimezone(Zone(self.zone).info).date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +78,12 @@ class Entry:
     Attributes:
         journey: the journey's name.
         workflow_type: the name of its Temporal workflow.
-        key: the business key, or None for a journey that a customer is in once at a time.
+        key: the business key, or None for a journey without one.
         listens: the names of the events that the enrollment will hear.
         parameters: fixed at entry (semantics 15), as JSON.
         summary: one line for the Temporal UI.
         task_queue: where its workflow runs.
+        per_day: how many a day the journey takes, or None for any number.
     """
 
     journey: str
@@ -54,6 +94,7 @@ class Entry:
     summary: str = ""
     task_queue: str = ""
     re_entry: ReEntry = AFTER_EXIT
+    per_day: PerDay | None = None
 
 
 def key_in_id(key: str | None) -> str:

@@ -10,6 +10,7 @@ from domain.enrollments import Entry
 from domain.errors import BadParameters, JourneyError
 from domain.events import Event
 from workflows import Journey, Parameters
+from workflows.declaration import Declaration
 
 
 def discover() -> tuple[type[Journey[Any, Any]], ...]:
@@ -50,6 +51,7 @@ class Catalog:
     ) -> None:
         self.workflows = tuple(classes)
         self._parameters: dict[str, Parameters] = {}
+        self._by_name: dict[str, type[Journey[Any, Any]]] = {}
         overrides = overrides or {}
         for cls in self.workflows:
             name = cls.declaration.name
@@ -57,6 +59,7 @@ class Catalog:
                 raise JourneyError(f"two journeys are called {name!r}: rename one of the classes")
             if not hasattr(cls, "__temporal_workflow_definition"):
                 raise JourneyError(f"{cls.__name__}: decorate the class with @workflow.defn")
+            self._by_name[name] = cls
             self._parameters[name] = cls.declaration.parameters.with_overrides(
                 name, overrides.get(name, {})
             )
@@ -66,12 +69,25 @@ class Catalog:
                 f"{', '.join(sorted(self._parameters))}"
             )
 
+    def get(self, name: str) -> Declaration[Any] | None:
+        """What the journey of a name declares, or None where there is none."""
+        cls = self._by_name.get(name)
+        return None if cls is None else cls.declaration
+
+    def parameters(self, name: str) -> Parameters:
+        """The parameters with which a journey is entered now."""
+        return self._parameters[name]
+
+    def entry(self, name: str, event: Event) -> Entry | None:
+        """The event's wish to start one journey, or None where its predicate declines."""
+        return self._by_name[name].declaration.entry(event, self._parameters[name])
+
     def entries(self, event: Event) -> tuple[Entry, ...]:
         """The journeys that this event wishes to start."""
         wishes = (
-            cls.declaration.entry(event, self._parameters[cls.declaration.name])
+            self.entry(cls.declaration.name, event)
             for cls in self.workflows
-            if isinstance(event, cls.declaration.trigger)
+            if isinstance(event, cls.declaration.triggers)
         )
         return tuple(entry for entry in wishes if entry is not None)
 
@@ -84,5 +100,5 @@ class Catalog:
         return frozenset(
             kind.name
             for cls in self.workflows
-            for kind in (cls.declaration.trigger, *cls.declaration.listens)
+            for kind in (*cls.declaration.triggers, *cls.declaration.listens)
         )

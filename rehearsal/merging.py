@@ -12,12 +12,18 @@ News = dict[str, list[Envelope]]
 def merge(stays: Person, goes: Person) -> tuple[News, list[Enrollment]]:
     """Move what decisions rest on to the customer who stays, and number the news of it.
 
-    Of two live enrollments of one journey and key the older goes on.
+    Of two live enrollments of one journey and key the older goes on, but where a customer may
+    be in it several times.
 
     Returns:
         What each live enrollment of both hears, by enrollment; and those that are over.
     """
-    over = [_younger(a, b) for a in stays.live() for b in goes.live() if a.same_way(b)]
+    over = [
+        _younger(one, other)
+        for one in stays.live()
+        for other in goes.live()
+        if one.same_way(other) and not (one.several or other.several)
+    ]
     told: dict[str, Any] = {
         "customer_id": stays.customer_id,
         "merged": goes.customer_id,

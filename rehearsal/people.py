@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from domain import wording
 from domain.enrollments import Entry
 from domain.events import Envelope, Event
 from domain.gate import LedgerRow
@@ -72,6 +73,7 @@ class Enrollment:
         listens: the names of the events that it hears; None for all.
         acknowledged: what was acknowledged for it, in order, numbered from 1.
         began: the order of the event that began it, over all customers.
+        several: whether its customer may be in it several times at once.
     """
 
     enrollment_id: str
@@ -82,6 +84,7 @@ class Enrollment:
     outcome: Outcome | None = None
     ended_at: datetime | None = None
     began: int = 0
+    several: bool = False
 
     def same_way(self, other: "Enrollment") -> bool:
         """Whether both are through the same journey, with the same key."""
@@ -126,6 +129,7 @@ class Person:
             entry.key if entry else None,
             entry.listens if entry else None,
             began=next(_ORDER),
+            several=entry is not None and entry.re_entry.while_live,
         )
         for event in events:
             # Before it is known here: what is live already hears the event by itself.
@@ -180,13 +184,15 @@ class Person:
             for each in self.enrollments.values()
             if (each.journey, each.key) == (entry.journey, entry.key)
         ]
-        if any(each.outcome is None for each in before):
+        live = any(each.outcome is None for each in before)
+        if live and not entry.re_entry.while_live:
             return "already enrolled"
         if before and not entry.re_entry.allowed:
             return "this journey is entered only once"
         ended = max((each.ended_at for each in before if each.ended_at), default=None)
-        if ended is not None and ended > self.now() - entry.re_entry.pause:
-            return f"too soon after the exit: the pause is {entry.re_entry.pause}"
+        pause = entry.re_entry.pause
+        if pause and ended is not None and ended > self.now() - pause:
+            return f"too soon after the exit: the pause is {wording.duration(pause)}"
         return None
 
     def live(self) -> list[Enrollment]:

@@ -3,13 +3,14 @@
 `tests/integration/test_records.py` holds the real store and this to one contract.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from domain.enrollments import EnterAnswer, EnterRequest, Entry, ReEntry
+from domain.enrollments import EnterAnswer, EnterRequest, Entry, PerDay, ReEntry
 from domain.events import Envelope, JourneyEnded
 from domain.experiments import Assignment
 from domain.history import LookBack
@@ -58,6 +59,7 @@ class MemoryRecords:
         self._people = people
         self._now = now
         self._entrances: dict[tuple[str, str], _Entrance] = {}
+        self._days: Counter[tuple[str, date]] = Counter()
         self._ids = count(1)
         self._ways = count(1)
 
@@ -95,9 +97,23 @@ class MemoryRecords:
             self._entrances[asked] = _Entrance(self._grant(request), request.wait)
         return self._entrances[asked].answer
 
+    def refusal(self, person: Person, entry: Entry) -> str | None:
+        """Why this entry is refused; None where it is granted, and has its place in the day."""
+        if (refusal := person.refusal(entry)) is not None:
+            return refusal
+        if (most := entry.per_day) is not None:
+            day = most.day(self._now())
+            if self._days[entry.journey, day] >= most.entries:
+                return (
+                    f"this journey takes {most.entries} entries a day, "
+                    f"and has taken them for {day} ({most.zone})"
+                )
+            self._days[entry.journey, day] += 1
+        return None
+
     def _grant(self, request: EnterRequest) -> EnterAnswer:
         person, entry = self._people[request.customer_id], _entry(request.entry)
-        if (refusal := person.refusal(entry)) is not None:
+        if (refusal := self.refusal(person, entry)) is not None:
             return EnterAnswer(refused=refusal)
         enrollment = person.enroll(self.new_enrollment_id(), entry=entry)
         # Said to that journey alone: nobody looks back at it.
@@ -190,5 +206,6 @@ def _entry(wish: dict[str, Any]) -> Entry:
         parameters=wish.get("parameters") or {},
         summary=wish.get("summary", ""),
         task_queue=wish.get("task_queue", ""),
-        re_entry=ReEntry(wish.get("re_entry", True), pause),
+        re_entry=ReEntry(wish.get("re_entry", True), pause, wish.get("several", False)),
+        per_day=PerDay(day["entries"], day["zone"]) if (day := wish.get("per_day")) else None,
     )

@@ -196,7 +196,7 @@ class Rehearsal:
         if entry is None:
             raise NotEntered(f"{declared.name}: its `where` says no to {event!r}")
         who = who or self.customer(**about)
-        if (refusal := who.refusal(entry)) is not None:
+        if (refusal := self.store.records.refusal(who, entry)) is not None:
             raise NotEntered(f"{declared.name}: {refusal}")
         enrollment = who.enroll(self.store.records.new_enrollment_id(), event, *later, entry=entry)
         self._journeys.setdefault(journey.__name__, journey)

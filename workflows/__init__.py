@@ -5,7 +5,7 @@
 See docs/write-a-journey.md.
 """
 
-from domain.enrollments import AFTER_EXIT, ONCE, ReEntry
+from domain.enrollments import AFTER_EXIT, ALWAYS, ONCE, PerDay, ReEntry
 from domain.errors import JourneyError, UndeclaredEvent
 from domain.local_time import EVERY_DAY, WEEKDAYS, Day, Window
 from domain.messages import (
@@ -31,6 +31,7 @@ from workflows.waits import Arrival, Quiet, TooLate
 
 __all__ = [
     "AFTER_EXIT",
+    "ALWAYS",
     "EVERY_DAY",
     "ONCE",
     "WEEKDAYS",
@@ -45,6 +46,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Parameters",
+    "PerDay",
     "Quiet",
     "ReEntry",
     "Rounds",

@@ -7,8 +7,9 @@ import ast
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from domain.errors import JourneyError, UndeclaredEvent
 from domain.events import Event
@@ -27,21 +28,63 @@ def check_events(cls: type, kinds: tuple[type[Event], ...]) -> None:
             )
 
 
-def check_run(cls: type, trigger: type[Event]) -> None:
-    """Check that `run` takes the trigger and is decorated.
+def event_types_in(annotation: object) -> tuple[type[Event], ...]:
+    """The event types that `A`, or `A | B`, stands for; none where it is something else."""
+    if get_origin(annotation) in {UnionType, Union}:
+        parts = [event_types_in(part) for part in get_args(annotation)]
+        return tuple(kind for part in parts for kind in part) if all(parts) else ()
+    if isinstance(annotation, type) and issubclass(annotation, Event) and annotation is not Event:
+        return (annotation,)
+    return ()
+
+
+def check_run(cls: type, triggers: tuple[type[Event], ...]) -> None:
+    """Check that `run` takes the events that start it and is decorated.
 
     Raises:
         JourneyError: it is not; the sentence says what to write.
     """
     run: Any = cls.__dict__["run"]
-    wanted = f"async def run(self, event: {trigger.__name__}) -> Outcome"
+    taken = " | ".join(kind.__name__ for kind in triggers)
+    wanted = f"async def run(self, event: {taken}) -> Outcome"
     if not hasattr(run, "__temporal_workflow_run"):
         raise JourneyError(f"{cls.__name__}.run: decorate it with @workflow.run")
     if not inspect.iscoroutinefunction(run):
         raise JourneyError(f"{cls.__name__}.run must be `{wanted}`: it is not async")
     parameters = list(inspect.signature(run).parameters.values())[1:]
-    if len(parameters) != 1 or parameters[0].annotation not in {trigger, trigger.__name__}:
-        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`, for the event that starts it")
+    if len(parameters) != 1 or not _means(parameters[0].annotation, triggers):
+        what = "the event that starts it" if len(triggers) == 1 else "every event that starts it"
+        raise JourneyError(f"{cls.__name__}.run must be `{wanted}`, for {what}")
+
+
+def _means(annotation: object, triggers: tuple[type[Event], ...]) -> bool:
+    if isinstance(annotation, str):
+        return {part.strip() for part in annotation.split("|")} == {t.__name__ for t in triggers}
+    return set(event_types_in(annotation)) == set(triggers)
+
+
+def check_takes(
+    cls: type, keyword: str, function: Callable[[Any], object] | None, triggers: tuple[type, ...]
+) -> None:
+    """Check that a function of the class line takes every event that starts the journey.
+
+    Only what its annotation says can be checked; a lambda has none.
+
+    Raises:
+        JourneyError: it does not; the sentence says what to write.
+    """
+    try:
+        hints = get_type_hints(function) if function is not None else {}
+        names = list(inspect.signature(function).parameters) if function is not None else []
+    except (NameError, TypeError, ValueError):
+        return
+    taken = event_types_in(hints.get(names[0])) if names else ()
+    if missing := [kind for kind in triggers if taken and not issubclass(kind, taken)]:
+        union = " | ".join(kind.__name__ for kind in triggers)
+        raise JourneyError(
+            f"{cls.__name__}: `{keyword}=` must also take {missing[0].__name__}, which starts the "
+            f"journey: annotate its argument with `{union}`"
+        )
 
 
 def undeclared(cls: type, kind: type[Event]) -> UndeclaredEvent:

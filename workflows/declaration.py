@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar, cast, get_args, get_origin
 
 from temporalio import workflow
 
-from domain.enrollments import Entry, ReEntry, key_in_id
-from domain.errors import JourneyError
-from domain.events import Envelope, Event, event_types
-from workflows.checks import check_code, check_events, check_run
+from domain.enrollments import Entry, PerDay, ReEntry, key_in_id
+from domain.errors import JourneyError, Refused
+from domain.events import Envelope, Event, event_type, event_types
+from workflows.checks import check_code, check_events, check_run, check_takes, event_types_in
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
 
@@ -26,7 +26,7 @@ class Declaration(Generic[E]):
     Attributes:
         name: the journey's name, from its class's name in snake case.
         workflow_type: the name of its Temporal workflow.
-        trigger: the event type that starts it.
+        triggers: the event types that start it.
         listens: the event types that an enrollment hears after its start.
         keeps: those of them that its waits may ask for.
         summary: the first sentence of the class's docstring.
@@ -34,22 +34,15 @@ class Declaration(Generic[E]):
 
     name: str
     workflow_type: str
-    trigger: type[E]
+    triggers: tuple[type[Event], ...]
     listens: tuple[type[Event], ...]
     keeps: tuple[type[Event], ...]
     parameters: type[Parameters]
     key: Callable[[E], str] | None
     where: Callable[[E], bool] | None
     re_entry: ReEntry
+    per_day: PerDay | None
     summary: str
-
-    def read(self, envelope: Envelope) -> E:
-        """The event that started an enrollment.
-
-        Raises:
-            Refused: it does not validate.
-        """
-        return self.trigger.from_envelope(envelope)
 
     def entry(self, event: E, parameters: Parameters) -> Entry | None:
         """The event's wish to start this journey, or None where its predicate declines."""
@@ -67,62 +60,93 @@ class Declaration(Generic[E]):
             summary=self.summary + (f" Key: {key_in_id(key)}" if key else ""),
             task_queue=JOURNEYS,
             re_entry=self.re_entry,
+            per_day=self.per_day,
         )
 
+    def read(self, envelope: Envelope) -> E:
+        """The event that started an enrollment, as one of the types that start this journey.
 
-def declare(
-    cls: type,
-    base: type,
-    *,
-    listens: tuple[type[Event], ...],
-    key: Callable[[Any], str] | None,
-    where: Callable[[Any], bool] | None,
-    re_entry: ReEntry,
-) -> Declaration[Any]:
+        Raises:
+            Refused: it is of none of them, or its properties do not validate any more.
+        """
+        kind = event_type(envelope.name)
+        if kind is None or not issubclass(kind, self.triggers):
+            names = ", ".join(trigger.name for trigger in self.triggers)
+            raise Refused(f"{self.name} begins by {names}, not by {envelope.name}")
+        return cast(E, kind.from_envelope(envelope))
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    """What stands in a journey's class line; see `Journey`."""
+
+    listens: tuple[type[Event], ...]
+    key: Callable[[Any], str] | None
+    where: Callable[[Any], bool] | None
+    re_entry: ReEntry
+    entries_per_day: int | PerDay | None
+
+
+def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
     """What a journey class declares, checked.
 
     Args:
         cls: the class.
         base: `Journey`, whose type arguments say what starts it.
-        listens: see `Journey`.
-        key: see `Journey`.
-        where: see `Journey`.
-        re_entry: see `Journey`.
+        line: what stands in its class line.
 
     Raises:
         JourneyError: something is missing or wrong; the sentence says what to write.
     """
-    trigger, parameters = _type_arguments(cls, base)
-    heard = with_holds(listens)
-    check_events(cls, (trigger, *heard))
-    check_run(cls, trigger)
+    triggers, parameters = _type_arguments(cls, base)
+    heard = with_holds(line.listens)
+    check_events(cls, (*triggers, *heard))
+    check_run(cls, triggers)
+    check_takes(cls, "key", line.key, triggers)
+    check_takes(cls, "where", line.where, triggers)
     if not workflow.unsafe.in_sandbox():
-        check_code(cls, listens)
+        check_code(cls, line.listens)
     name = snake_case(cls.__name__)
     return Declaration(
         name=name,
         workflow_type=cls.__name__,
-        trigger=trigger,
+        triggers=triggers,
         listens=heard,
-        keeps=listens,
+        keeps=line.listens,
         parameters=parameters,
-        key=key,
-        where=where,
-        re_entry=re_entry,
+        key=line.key,
+        where=line.where,
+        re_entry=line.re_entry,
+        per_day=_limit(cls, line.entries_per_day),
         summary=(cls.__doc__ or name).strip().split("\n", maxsplit=1)[0],
     )
 
 
-def _type_arguments(cls: type, base: type) -> tuple[type[Event], type[Parameters]]:
+def _type_arguments(cls: type, base: type) -> tuple[tuple[type[Event], ...], type[Parameters]]:
     for generic in getattr(cls, "__orig_bases__", ()):
         origin = get_origin(generic)
         if isinstance(origin, type) and issubclass(origin, base):
-            trigger, *rest = get_args(generic)
-            if isinstance(trigger, type) and issubclass(trigger, Event):
-                return trigger, (rest[0] if rest else Parameters)
+            begins, *rest = get_args(generic)
+            if triggers := event_types_in(begins):
+                return triggers, (rest[0] if rest else Parameters)
     raise JourneyError(
         f"{cls.__name__}: say which event starts it, as in `class {cls.__name__}(Journey[MyEvent])`"
+        " or, where there are several, `Journey[MyEvent | MyOtherEvent]`"
     )
+
+
+def _limit(cls: type, entries_per_day: int | PerDay | None) -> PerDay | None:
+    """How many a day, from what the class line says.
+
+    Raises:
+        JourneyError: nobody could ever enter.
+    """
+    if not isinstance(entries_per_day, int):
+        return entries_per_day
+    try:
+        return PerDay(entries_per_day)
+    except ValueError as error:
+        raise JourneyError(f"{cls.__name__}: `entries_per_day=`: {error}") from None
 
 
 def snake_case(name: str) -> str:

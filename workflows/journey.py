@@ -12,13 +12,13 @@ from typing_extensions import TypeVar
 
 from activities.customers import CustomerActivities
 from domain.customers import Customer
-from domain.enrollments import AFTER_EXIT, ReEntry, Start
+from domain.enrollments import AFTER_EXIT, PerDay, ReEntry, Start
 from domain.events import Event
 from domain.local_time import Window
 from domain.messages import Cap, Delivery, Message
 from domain.outcomes import Outcome
 from workflows.checks import undeclared
-from workflows.declaration import Declaration, declare
+from workflows.declaration import ClassLine, Declaration, declare
 from workflows.driver import drive
 from workflows.enrollment import Enrollment
 from workflows.inbox import Unreadable, read_envelopes
@@ -45,7 +45,7 @@ On = type[A] | Match[A]
 
 
 class Journey(ABC, Generic[E, P]):
-    """One customer's way through one journey, begun by an event of type `E`.
+    """One customer's way through one journey, begun by an event of type `E`, `A | B` for several.
 
     Write a subclass, decorate it with `@workflow.defn` and its `run` with `@workflow.run`:
 
@@ -65,6 +65,8 @@ class Journey(ABC, Generic[E, P]):
         key: the business key of the event that starts it: one enrollment a cart, an order, …
         where: whether an event of the type starts it at all.
         re_entry: when a customer may enter again with the same key.
+        entries_per_day: how many enrollments it takes in a day, all customers together; a
+            number is in days of UTC.
 
     Attributes:
         declaration: what the class declares.
@@ -80,6 +82,7 @@ class Journey(ABC, Generic[E, P]):
         key: Callable[[Any], str] | None = None,
         where: Callable[[Any], bool] | None = None,
         re_entry: ReEntry = AFTER_EXIT,
+        entries_per_day: int | PerDay | None = None,
         **kwargs: Any,
     ) -> None:
         """Check what the journey declares and give it its signals and its driver.
@@ -90,9 +93,8 @@ class Journey(ABC, Generic[E, P]):
         super().__init_subclass__(**kwargs)
         if "run" not in cls.__dict__:
             return
-        cls.declaration = declare(
-            cls, Journey, listens=tuple(listens), key=key, where=where, re_entry=re_entry
-        )
+        line = ClassLine(tuple(listens), key, where, re_entry, entries_per_day)
+        cls.declaration = declare(cls, Journey, line)
         add_signals(cls, cls.declaration.listens)
         _drive_by(cls, cls.__dict__["run"])
 

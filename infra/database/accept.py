@@ -9,7 +9,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import asyncpg
@@ -69,7 +69,7 @@ class Incoming:
 
 def entry_effect(entry: Entry) -> dict[str, Any]:
     """An entry as the database's `enter` wants it."""
-    return {
+    effect: dict[str, Any] = {
         "journey": entry.journey,
         "workflow_type": entry.workflow_type,
         "key": entry.key,
@@ -80,7 +80,15 @@ def entry_effect(entry: Entry) -> dict[str, Any]:
         "task_queue": entry.task_queue,
         "re_entry": entry.re_entry.allowed,
         "pause": f"{entry.re_entry.pause.total_seconds()} seconds",
+        "several": entry.re_entry.while_live,
     }
+    if entry.per_day is not None:
+        effect["per_day"] = {
+            "entries": entry.per_day.entries,
+            "day": entry.per_day.day(datetime.now(UTC)).isoformat(),
+            "zone": entry.per_day.zone,
+        }
+    return effect
 
 
 @dataclass(slots=True)

@@ -14,10 +14,13 @@ from infra.database.pool import sqlalchemy_url
 from infra.database.tables import (
     AddressRow,
     CustomerRow,
+    DeliveryRow,
     EnrollmentRow,
+    EventRow,
     HoldRow,
     IdentityRow,
     MessageRow,
+    RefusalRow,
     Source,
     TaskRow,
     TraitChange,
@@ -41,6 +44,15 @@ class CustomerRecord:
     traits: Sequence[TraitRow]
     addresses: Sequence[AddressRow]
     open_holds: Sequence[HoldRow]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """What became of an event's wish to start a journey: an enrollment, or a refusal."""
+
+    event: EventRow
+    enrollment: EnrollmentRow | None
+    refusal: RefusalRow | None
 
 
 class Reading:
@@ -93,6 +105,39 @@ class Reading:
                 .limit(limit)
             )
             return (await session.exec(query)).all()
+
+    async def entry(self, source_id: int, message_id: str) -> EntryRecord:
+        """What became of an event that wished to start one journey.
+
+        Raises:
+            NoResultFound: there is no such event.
+        """
+        async with AsyncSession(self._engine) as session:
+            of_event = (
+                col(EventRow.source_id) == source_id,
+                col(EventRow.message_id) == message_id,
+            )
+            event = (await session.exec(select(EventRow).where(*of_event))).one()
+            present = select(func.survivor(event.customer_id, type_=Text))
+            ids = await ids_of(session, (await session.exec(present)).one())
+            entered = (
+                select(EnrollmentRow)
+                .join(DeliveryRow, col(DeliveryRow.enrollment_id) == col(EnrollmentRow.id))
+                .where(col(EnrollmentRow.customer_id).in_(ids), col(DeliveryRow.number) == 1)
+                .where(col(DeliveryRow.source_id) == source_id)
+                .where(col(DeliveryRow.message_id) == message_id)
+            )
+            refused = (
+                select(RefusalRow)
+                .where(col(RefusalRow.customer_id).in_(ids))
+                .where(col(RefusalRow.source_id) == source_id)
+                .where(col(RefusalRow.message_id) == message_id)
+            )
+            return EntryRecord(
+                event=event,
+                enrollment=(await session.exec(entered)).one_or_none(),
+                refusal=(await session.exec(refused)).one_or_none(),
+            )
 
     async def messages(self, customer_id: str, limit: int) -> Sequence[MessageRow]:
         """A customer's messages, sent or not, newest decision first."""

@@ -3,14 +3,16 @@
 Hot paths are plain SQL beside this module; these models are what reading back uses.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -287,7 +289,10 @@ class HeardName(SQLModel, table=True):
 
 
 class EnrollmentRow(SQLModel, table=True):
-    """One customer's way through one journey."""
+    """One customer's way through one journey.
+
+    `several` says that others of the same customer, journey and key may be under way beside it.
+    """
 
     __tablename__ = "enrollment"
     __table_args__ = (
@@ -297,7 +302,7 @@ class EnrollmentRow(SQLModel, table=True):
             "journey",
             "key",
             unique=True,
-            postgresql_where=text("state = 'live'"),
+            postgresql_where=text("state = 'live' and not several"),
         ),
         UniqueConstraint("customer_id", "journey", "key", "ordinal"),
         Index(None, "customer_id", "created_at"),
@@ -312,6 +317,9 @@ class EnrollmentRow(SQLModel, table=True):
     task_queue: str = _text()
     key: str = _text(default="''")
     ordinal: int = Field(nullable=False)
+    several: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false"))
+    )
     state: str = _text(default="'live'")
     listens: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     parameters: dict[str, Any] = _json()
@@ -326,7 +334,7 @@ class EnrollmentRow(SQLModel, table=True):
 
 
 class RefusalRow(SQLModel, table=True):
-    """An entry refused, and why."""
+    """An entry refused: `reason` says why in words, `code` in one."""
 
     __tablename__ = "refusal"
     __table_args__ = (Index(None, "customer_id", "created_at"),)
@@ -335,6 +343,7 @@ class RefusalRow(SQLModel, table=True):
     customer_id: str = _reference("customer.id")
     journey: str = _text()
     key: str = _text(default="''")
+    code: str = _text(default="''")
     reason: str = _text()
     source_id: int = _number()
     message_id: str = _text()
@@ -404,6 +413,16 @@ class TaskRow(SQLModel, table=True):
     opened_at: datetime = _time(now=True)
     settled_at: datetime | None = _time(nullable=True)
     history: list[dict[str, Any]] = _json("'[]'")
+
+
+class EntryCountRow(SQLModel, table=True):
+    """How many enrollments a journey with a limit a day has taken on a day."""
+
+    __tablename__ = "entry_count"
+
+    journey: str = _text(key=True)
+    day: date = Field(sa_column=Column(Date, primary_key=True))
+    entries: int = _number()
 
 
 class DeliveryRow(SQLModel, table=True):

@@ -306,14 +306,14 @@ def _refusals(asked: _Asked) -> Iterator[Select[Any]]:
         col(row.customer_id),
         col(row.created_at),
         col(row.id),
-        (col(row.journey), col(row.key), col(row.reason), col(row.message_id)),
+        (col(row.journey), col(row.key), col(row.code), col(row.reason), col(row.message_id)),
         *_of_journey(row, asked.wanted),
     )
 
 
 def _refusal(row: dict[str, Any]) -> TimelineItem:
     words = f"did not enter {row['journey']}: {row['reason']}"
-    details = {"key": row["key"] or None, "message_id": row["message_id"]}
+    details = {"key": row["key"] or None, "code": row["code"], "message_id": row["message_id"]}
     return TimelineItem(row["at"], "refusal", row["id"], words, details)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from domain.enrollments import AFTER_EXIT, ONCE, EndRequest, Entry, ReEntry
+from domain.enrollments import AFTER_EXIT, ONCE, EndRequest, Entry, PerDay, ReEntry
 from domain.errors import Unavailable
 from domain.outcomes import Outcome
 from infra.database.accept import Acceptor, Incoming, entry_effect
@@ -51,6 +51,7 @@ def entry(
     key: str | None = "k",
     listens: tuple[str, ...] = ("heard",),
     re_entry: ReEntry = AFTER_EXIT,
+    per_day: PerDay | None = None,
     **of: Any,
 ) -> Incoming:
     """An event that wishes to start a journey; by default nobody listens to it."""
@@ -61,6 +62,7 @@ def entry(
         listens=listens,
         task_queue="q",
         re_entry=re_entry,
+        per_day=per_day,
     )
     return event(of.pop("name", "begin"), effects={"entries": [entry_effect(wish)]}, **of)
 
@@ -243,7 +245,7 @@ async def test_an_event_that_waited_for_the_exit_enters_anew(world: World) -> No
         await transaction.start()
         await leaving.execute("select 1 from customer for no key update")
         entering = asyncio.create_task(world.accept(entry(name="heard", message="late")))
-        await _somebody_waits(world)
+        await somebody_waits(world)
         await leaving.execute("update enrollment set state = 'ended', ended_at = clock_timestamp()")
         await transaction.commit()
         assert await entering == [True]
@@ -266,9 +268,9 @@ async def test_an_end_that_waited_for_an_event_hears_it_first(world: World) -> N
         await transaction.start()
         await holding.execute("select 1 from customer for no key update")
         accepting = asyncio.create_task(world.accept(event(message="late")))
-        await _somebody_waits(world)
+        await somebody_waits(world)
         ending = asyncio.create_task(world.enrollments.end(request))
-        await _somebody_waits(world, 2)
+        await somebody_waits(world, 2)
         await transaction.commit()
     assert await accepting == [True]
     answer = await ending
@@ -304,7 +306,7 @@ async def test_transactions_that_meet_at_one_customer_number_one_after_the_other
         slow = Acceptor(connection, lambda: None)
         assert await slow.accept((event(message="slow"),)) == [True]
         others = [asyncio.create_task(world.accept_each(event(), event())) for _ in range(2)]
-        await _somebody_waits(world)
+        await somebody_waits(world)
         await transaction.commit()
         await slow.close()
     assert await asyncio.gather(*others) == [[True, True]] * 2
@@ -392,7 +394,7 @@ async def test_an_event_waits_for_a_decision_that_is_being_taken(world: World) -
         await transaction.start()
         await deciding.execute("select 1 from customer for no key update")
         accepting = asyncio.create_task(world.accept(event()))
-        await _somebody_waits(world)
+        await somebody_waits(world)
         assert not accepting.done()
         assert await deciding.fetchval("select last_number from enrollment") == 1
         await transaction.commit()
@@ -408,7 +410,7 @@ async def test_an_event_that_nobody_hears_waits_for_nothing(world: World) -> Non
     assert answer == [True, True]
 
 
-async def _somebody_waits(world: World, number: int = 1) -> None:
+async def somebody_waits(world: World, number: int = 1) -> None:
     async with asyncio.timeout(5):
         while True:
             waiting = await world.value(
@@ -448,7 +450,7 @@ async def test_a_deadlock_is_tried_again(world: World) -> None:
             await transaction.start()
             await other.execute(claim, b, f"cus_{b}")
             accepting = asyncio.create_task(world.accept(event(user=a), event(user=b)))
-            await _somebody_waits(world)  # it has `a` and wants `b`
+            await somebody_waits(world)  # it has `a` and wants `b`
             try:
                 await other.execute(claim, a, f"cus_{a}")  # and the other way round
                 was_the_other = False
@@ -623,7 +625,7 @@ async def test_a_page_that_is_being_stored_is_adopted_by_the_login_that_waited(
         await transaction.start()
         await paging.execute("select identify(null, 'd')")
         login = asyncio.create_task(world.accept(event(user="u", device="d")))
-        await _somebody_waits(world)
+        await somebody_waits(world)
         await transaction.commit()
     assert await login == [True]
     assert await world.value("select count(*) from customer") == 1
@@ -636,7 +638,7 @@ async def test_a_login_that_was_overtaken_gives_its_device_to_the_faster(world: 
         await transaction.start()
         await faster.execute("select identify('u', null)")
         login = asyncio.create_task(world.accept(event(user="u", device="d")))
-        await _somebody_waits(world)
+        await somebody_waits(world)
         await transaction.commit()
     assert await login == [True]
     assert await world.value("select count(*) from customer") == 1

@@ -88,7 +88,7 @@ async def test_a_timeline_tells_all_that_happened_newest_first(api: Api) -> None
         ("event", "identify"),
     ]
     refusal, cart = timeline[4], timeline[5]
-    assert refusal["details"] == {"key": "c1", "message_id": "m3"}
+    assert refusal["details"] == {"key": "c1", "code": "already_enrolled", "message_id": "m3"}
     assert cart["details"]["source"] == "dev"
     assert cart["details"]["message_id"] == "m3"
     assert cart["details"]["properties"] == CART

@@ -1,12 +1,18 @@
+import asyncio
+
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
+from domain.enrollments import ALWAYS
 from infra.database import tables
-from infra.database.migrate import upgrade
-from infra.database.pool import sqlalchemy_url
+from infra.database.accept import Acceptor
+from infra.database.migrate import config, upgrade
+from infra.database.pool import Pool, sqlalchemy_url
+from tests.integration.test_accept import entry
 from tests.parts import Postgres
 
 
@@ -24,3 +30,23 @@ async def test_the_migrations_make_what_the_models_say(database_url: str) -> Non
 
 def test_migrating_twice_changes_nothing(postgres: Postgres) -> None:
     upgrade(postgres.url("sojourn_template"))
+
+
+async def test_going_back_and_forth_keeps_what_both_know(pool: Pool, database_url: str) -> None:
+    acceptor = Acceptor(pool, lambda: None)
+    await acceptor.accept([entry(key=None, re_entry=ALWAYS), entry(key=None, re_entry=ALWAYS)])
+    await acceptor.accept([entry(key="k"), entry(key="k")])
+    await asyncio.to_thread(command.downgrade, config(database_url), "0001")
+    assert [
+        tuple(row)
+        for row in await pool.fetch("select key, ordinal, state from enrollment order by 1, 2")
+    ] == [("", 1, "ended"), ("", 2, "live"), ("k", 1, "live")]
+    body = await pool.fetchval("select prosrc from pg_proc where proname = 'enter'")
+    assert "several" not in body
+    await pool.expire_connections()
+    await acceptor.accept([entry(key="k"), entry(key="l")])
+    assert await pool.fetchval("select count(*) from refusal") == 2
+    await asyncio.to_thread(upgrade, database_url)
+    codes = await pool.fetch("select code from refusal order by id")
+    assert [row["code"] for row in codes] == ["already_enrolled", "already_enrolled"]
+    await acceptor.close()

@@ -12,7 +12,8 @@ from tests.parts import BIN, free_port
 _WITHIN = 300.0
 _EXAMPLES = 10
 _SEED = 1
-# What PostgreSQL cannot store (U+0000) is refused wherever it is, which no schema can say.
+# What PostgreSQL cannot store (U+0000) is refused wherever it is, which no schema can say; nor
+# which events start which journey, and what their properties are.
 _CONFIGURATION = """
 [generation]
 allow-x00 = false
@@ -20,6 +21,11 @@ allow-x00 = false
 [auth.openapi.key]
 username = "dev"
 password = ""
+
+[[operations]]
+include-path = "/journeys/{journey}/enrollments"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 400, 404, 422]
 """
 
 

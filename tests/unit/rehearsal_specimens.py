@@ -8,9 +8,10 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityHandle
 
-from domain.enrollments import Start
-from domain.events import CartAbandoned, PurchaseMade
-from workflows import ONCE, Journey, Outcome, ReEntry
+from activities.enrollments import EnrollmentActivities
+from domain.enrollments import EnterAnswer, EnterRequest, Start
+from domain.events import CartAbandoned, JourneyEnded, PurchaseMade
+from workflows import ALWAYS, ONCE, Journey, Outcome, ReEntry
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -177,6 +178,48 @@ class Pauses(Journey[CartAbandoned], re_entry=ReEntry(pause=DAY), key=lambda car
         """Nothing much to do."""
         await self.sleep(HOUR)
         return Outcome.completed(cart.cart_id)
+
+
+@workflow.defn
+class TwoADay(Journey[CartAbandoned], re_entry=ALWAYS, entries_per_day=2):
+    """Takes two a day, whoever they are."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Nothing much to do."""
+        await self.sleep(HOUR)
+        return Outcome.completed(cart.cart_id)
+
+
+def _into_only(journey: Journey[CartAbandoned], cart: CartAbandoned) -> EnterRequest:
+    return EnterRequest(
+        customer_id=journey.customer_id,
+        enrollment_id="enr_1",
+        step="lead",
+        entry={"journey": "only", "workflow_type": "Only", "re_entry": False},
+        event_name=cart.name,
+        properties=cart.model_dump(mode="json"),
+        wait=True,
+    )
+
+
+@workflow.defn
+class Leads(Journey[CartAbandoned], listens=[JourneyEnded]):
+    """Leads into another journey."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Wait for its end."""
+        request = _into_only(self, cart)
+        answer = await self.step(
+            "lead",
+            EnterAnswer,
+            lambda: workflow.execute_activity_method(
+                EnrollmentActivities.enter, request, start_to_close_timeout=HOUR
+            ),
+        )
+        ended = await self.wait_for(JourneyEnded, timeout=DAY)
+        return Outcome.completed(f"{answer.refused}, {ended and ended.outcome}")
 
 
 @workflow.defn

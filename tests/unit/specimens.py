@@ -6,7 +6,14 @@ from decimal import Decimal
 from pydantic import BaseModel, Field
 from temporalio import workflow
 
-from domain.events import CartAbandoned, PurchaseMade, SurveyAnswered, TicketClosed, TicketOpened
+from domain.events import (
+    CartAbandoned,
+    PageAbandoned,
+    PurchaseMade,
+    SurveyAnswered,
+    TicketClosed,
+    TicketOpened,
+)
 from workflows import Journey, JourneyFailed, Outcome, Template, Topic, email, on, push
 
 DAY = timedelta(days=1)
@@ -292,7 +299,28 @@ class Everything(
         return Outcome.completed("; ".join(said))
 
 
+def _cart_id(event: CartAbandoned | PageAbandoned) -> str:
+    return event.cart_id if isinstance(event, CartAbandoned) else ""
+
+
+@workflow.defn
+class EitherStarts(
+    Journey[CartAbandoned | PageAbandoned],
+    key=_cart_id,
+    where=lambda event: isinstance(event, CartAbandoned) or event.url is not None,
+):
+    """Begins by either of two events."""
+
+    @workflow.run
+    async def run(self, event: CartAbandoned | PageAbandoned) -> Outcome:
+        """Says which."""
+        if isinstance(event, CartAbandoned):
+            return Outcome.completed(f"cart {event.cart_id}")
+        return Outcome.completed(f"page {event.url}")
+
+
 ALL = (
+    EitherStarts,
     TwoWaits,
     Nested,
     EmptyScope,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from domain.errors import BadParameters, JourneyError
-from domain.events import CartAbandoned
+from domain.events import CartAbandoned, PageAbandoned
 from journeys.catalog import Catalog, discover
 from rehearsal import Rehearsal
-from tests.unit.specimens import OneSend
+from tests.unit.specimens import EitherStarts, OneSend
 
 
 async def test_the_copies_that_the_sandbox_makes_are_not_found() -> None:
@@ -69,6 +69,34 @@ def test_a_wrong_parameter_is_named(overrides: dict[str, dict[str, object]], sai
             "await self.sleep(DAY)",
             "say which event starts it",
         ),
+        (
+            "Journey[CartAbandoned | PurchaseMade]",
+            "@workflow.run",
+            "self, cart: CartAbandoned",
+            "await self.sleep(DAY)",
+            r"event: CartAbandoned \| PurchaseMade\) -> Outcome`, for every event that starts it",
+        ),
+        (
+            "Journey[CartAbandoned | None]",
+            "@workflow.run",
+            "self, cart: CartAbandoned | None",
+            "await self.sleep(DAY)",
+            r"`Journey\[MyEvent \| MyOtherEvent\]`",
+        ),
+        (
+            "Journey[Event]",
+            "@workflow.run",
+            "self, event: Event",
+            "await self.sleep(DAY)",
+            "say which event starts it",
+        ),
+        (
+            "Journey[CartAbandoned | PurchaseMade], key=cart_of",
+            "@workflow.run",
+            "self, event: CartAbandoned | PurchaseMade",
+            "await self.sleep(DAY)",
+            r"`key=` must also take PurchaseMade.*`CartAbandoned \| PurchaseMade`",
+        ),
     ],
 )
 def test_a_mistake_is_found_at_import(
@@ -79,8 +107,10 @@ def test_a_mistake_is_found_at_import(
         f"""
 from datetime import timedelta
 from temporalio import workflow
-from domain.events import CartAbandoned, PurchaseMade
+from domain.events import CartAbandoned, Event, PurchaseMade
 from workflows import Journey, Outcome
+def cart_of(cart: CartAbandoned) -> str:
+    return cart.cart_id
 DAY = timedelta(days=1)
 class Mistaken({line}):
     {decorator}
@@ -98,3 +128,21 @@ class Mistaken({line}):
             spec.loader.exec_module(sys.modules["mistaken"])
     finally:
         del sys.modules["mistaken"]
+
+
+def test_a_journey_may_start_by_several_events() -> None:
+    catalog = Catalog([EitherStarts])
+    for event, key in ((CartAbandoned(cart_id="c1"), "c1"), (PageAbandoned(url="/pricing"), "")):
+        (entry,) = catalog.entries(event)
+        assert (entry.journey, entry.key) == ("either_starts", key)
+    assert catalog.entries(PageAbandoned()) == ()
+    assert {"cart_abandoned", "page_abandoned"} <= catalog.heard_names()
+
+
+async def test_a_journey_is_given_whichever_event_started_it(rehearsal: Rehearsal) -> None:
+    for event, said in (
+        (CartAbandoned(cart_id="c1"), "cart c1"),
+        (PageAbandoned(url="/pricing"), "page /pricing"),
+    ):
+        play = await rehearsal.play(EitherStarts, event)
+        assert (await play.ends()).reason == said

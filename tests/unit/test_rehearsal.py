@@ -25,6 +25,7 @@ from tests.unit.rehearsal_specimens import (
     Counts,
     DividesByZero,
     HasAChild,
+    Leads,
     LooksAtTheClock,
     Only,
     Patched,
@@ -32,6 +33,7 @@ from tests.unit.rehearsal_specimens import (
     Quarter,
     Rolls,
     Tries,
+    TwoADay,
     WaitsForEver,
 )
 from tests.unit.specimens import NoTemplate, OneSend, Receipt
@@ -289,6 +291,36 @@ async def test_13_an_entry_is_refused_with_its_reason(rehearsal: Rehearsal) -> N
         await rehearsal.play(Pauses, CART, who=pauses.who)
     await rehearsal.passes(DAY)
     await rehearsal.play(Pauses, CART, who=pauses.who)
+
+
+async def test_13_a_journey_may_be_entered_while_inside_and_so_often_a_day(
+    rehearsal: Rehearsal,
+) -> None:
+    first = await rehearsal.play(TwoADay, CART)
+    await rehearsal.play(TwoADay, CART, who=first.who)
+    with pytest.raises(NotEntered, match=r"takes 2 entries a day.*2026-01-05 \(UTC\)"):
+        await rehearsal.play(TwoADay, CART)
+    await rehearsal.passes(DAY)
+    await rehearsal.play(TwoADay, CART)
+
+
+async def test_a_journey_leads_into_another_and_hears_of_its_end(rehearsal: Rehearsal) -> None:
+    with pytest.raises(NotPlayed, match="leads into Only"):
+        await rehearsal.play(Leads, CART)
+    async with Rehearsal(journeys=[Only]) as complete:
+        leads = await complete.play(Leads, CART)
+        (only,) = complete.plays[1:]
+        assert only.who is leads.who
+        assert (await only.ends()) == Outcome.completed("c1")
+        assert (await leads.ends()).reason == "None, completed"
+
+
+async def test_12_after_the_worker_was_down_what_was_due_is_late(rehearsal: Rehearsal) -> None:
+    play = await rehearsal.play(AbandonedCart, CART)
+    await rehearsal.is_down(3 * HOUR)
+    assert play.sent == ["reminder/push"]
+    assert play.handed[0].at == rehearsal.now
+    assert "2 hours ago: the system was down" in await play.story()
 
 
 async def test_16_terminated_it_is_not_asked_and_makes_room(rehearsal: Rehearsal) -> None:
