@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest
+from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest, Entry
 from domain.events import Envelope, JourneyEnded
 from domain.experiments import Assignment
 from domain.history import LookBack
@@ -93,10 +93,10 @@ class MemoryRecords:
                 way.deliver(envelope)
         return envelope
 
-    def enroll(self, customer_id: str, entry: Mapping[str, Any], envelope: Envelope) -> EnterAnswer:
+    def enroll(self, customer_id: str, entry: Entry, envelope: Envelope) -> EnterAnswer:
         """Grant an entry, or refuse it with a reason."""
         customer_id = self.present(customer_id)
-        journey, key = entry["journey"], entry.get("key")
+        journey, key = entry.journey, entry.key
         before = [
             way
             for way in self.ways.values()
@@ -104,9 +104,9 @@ class MemoryRecords:
         ]
         if any(way.outcome is None for way in before):
             return EnterAnswer(refused="already enrolled")
-        if before and not entry.get("re_entry", True):
+        if before and not entry.re_entry.allowed:
             return EnterAnswer(refused="this journey is entered only once")
-        listens = tuple(entry.get("listens", ()))
+        listens = entry.listens
         began = next(t.place for t in self.events if t.envelope is envelope)
         way = Way(f"enr_{next(self._ids)}", customer_id, journey, key, listens, began)
         way.deliver(envelope)
@@ -243,6 +243,7 @@ class MemoryRecords:
             name, properties = request.event_name, request.properties
             # Said to that journey alone: nobody looks back at it.
             envelope = self._keep("", name, properties, at)
+            assert request.entry is not None
             answer = self.enroll(request.customer_id, request.entry, envelope)
             self.entrances[asked] = Entrance(answer, request.wait)
         return self.entrances[asked].answer

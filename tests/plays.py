@@ -20,6 +20,7 @@ from domain.events import Envelope, Event
 from domain.outcomes import Outcome
 from domain.ports import Renderer
 from infra.templates import JinjaRenderer
+from journeys.catalog import Catalog
 from tests.memory import MemoryStore, Person, PlainRenderer, RecordingChannel
 from worker.sandbox import sandbox
 from workflows import Journey
@@ -153,7 +154,7 @@ async def staged(
                 workflows=list(journeys),
                 activities=[
                     CustomerActivities(store).look_up,
-                    EnrollmentActivities(store).end,
+                    EnrollmentActivities(store, Catalog(journeys)).end,
                     messaging.send,
                     messaging.skip,
                 ],
