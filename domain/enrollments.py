@@ -136,19 +136,22 @@ class EnterRequest(BaseModel):
     Attributes:
         enrollment_id: the enrollment that asks: the parent.
         step: the parent's step.
-        entry: the wish to start the other journey, as JSON that the store's `enter` takes.
+        journey: the other journey's name.
         event_name: the name of the event that starts it, which no other enrollment hears.
         properties: that event's properties.
         wait: whether the parent hears `journey_ended` when the other one has ended.
+        entry: the wish to start the other journey; the workflow does not know it, whoever
+            asks the store does.
     """
 
     customer_id: str
     enrollment_id: str
     step: str
-    entry: dict[str, Any]
+    journey: str
     event_name: str
     properties: dict[str, Any] = Field(default_factory=dict)
     wait: bool = False
+    entry: Entry | None = None
 
 
 class EnterAnswer(BaseModel):

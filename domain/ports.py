@@ -1,10 +1,11 @@
 """What activities need of the outside world. `infra` implements these."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.customers import Customer
-from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest
+from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest, Entry
 from domain.events import Envelope
 from domain.experiments import Assignment
 from domain.history import LookBack
@@ -69,6 +70,18 @@ class Enrollments(Protocol):
 
     async def enter(self, request: EnterRequest) -> EnterAnswer:
         """Take an enrollment's customer into another journey, once a step."""
+        ...
+
+
+class Journeys(Protocol):
+    """Which journeys there are."""
+
+    def wish(self, journey: str, event_name: str, properties: Mapping[str, Any]) -> Entry:
+        """The wish to start a journey by an event.
+
+        Raises:
+            Refused: there is no such journey, or it does not begin by this event.
+        """
         ...
 
 
@@ -161,6 +174,7 @@ __all__ = [
     "Experiments",
     "Gate",
     "History",
+    "Journeys",
     "Renderer",
     "Tasks",
 ]

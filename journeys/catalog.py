@@ -7,8 +7,8 @@ from typing import Any
 
 import journeys
 from domain.enrollments import Entry
-from domain.errors import BadParameters, JourneyError
-from domain.events import Event
+from domain.errors import BadParameters, JourneyError, Refused
+from domain.events import Event, event_type
 from workflows import Journey, Parameters
 from workflows.declaration import Declaration
 
@@ -81,6 +81,23 @@ class Catalog:
     def entry(self, name: str, event: Event) -> Entry | None:
         """The event's wish to start one journey, or None where its predicate declines."""
         return self._by_name[name].declaration.entry(event, self._parameters[name])
+
+    def wish(self, journey: str, event_name: str, properties: Mapping[str, Any]) -> Entry:
+        """The wish to start a journey by an event that is given by its name.
+
+        Raises:
+            Refused: there is no such journey, or it does not begin by this event.
+        """
+        cls = self._by_name.get(journey)
+        if cls is None:
+            raise Refused(f"there is no journey {journey!r}")
+        kind = event_type(event_name)
+        if kind is None or not issubclass(kind, cls.declaration.triggers):
+            raise Refused(f"{journey} does not begin by {event_name}")
+        entry = self.entry(journey, kind.of(properties))
+        if entry is None:
+            raise Refused(f"{journey} does not begin by this {event_name}: its `where` declines")
+        return entry
 
     def entries(self, event: Event) -> tuple[Entry, ...]:
         """The journeys that this event wishes to start."""

@@ -13,6 +13,7 @@ from domain import wording
 from domain.events import Envelope, Event
 from domain.messages import ProviderAnswer, Reason, Verdict
 from domain.outcomes import Outcome, OutcomeKind
+from domain.tasks import ANSWER_TASK, TaskAnswer
 from rehearsal.calls import Call
 from rehearsal.engine import shortened
 from rehearsal.execution import Awaited, Execution
@@ -142,6 +143,18 @@ class Play:
         if answer.error is not None:
             raise answer.error
         return None if answer.value is None else CONVERTER.from_payloads([answer.value])[0]
+
+    async def answers(self, choice: str, *, by: str = "sue", note: str | None = None) -> None:
+        """Somebody answers what was asked first of what is open; see `tasks`.
+
+        Raises:
+            AssertionError: nothing is asked.
+            ApplicationError: the answer is none of the choices.
+        """
+        task = next((task for task in self.tasks if task.state == "open"), None)
+        assert task is not None, f"nobody is asked anything\n{self.timeline}"
+        answer = TaskAnswer(task_id=task.id, choice=choice, by=by, note=note)
+        await self.update(ANSWER_TASK, answer)
 
     async def query(self, name: str, *arguments: Any) -> Any:
         """Ask the journey."""

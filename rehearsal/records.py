@@ -6,11 +6,11 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import count
 from typing import Any
 
-from domain.enrollments import EnterAnswer, EnterRequest, Entry, PerDay, ReEntry
+from domain.enrollments import EnterAnswer, EnterRequest, Entry
 from domain.events import Envelope, JourneyEnded
 from domain.experiments import Assignment
 from domain.history import LookBack
@@ -112,7 +112,8 @@ class MemoryRecords:
         return None
 
     def _grant(self, request: EnterRequest) -> EnterAnswer:
-        person, entry = self._people[request.customer_id], _entry(request.entry)
+        person, entry = self._people[request.customer_id], request.entry
+        assert entry is not None
         if (refusal := self.refusal(person, entry)) is not None:
             return EnterAnswer(refused=refusal)
         enrollment = person.enroll(self.new_enrollment_id(), entry=entry)
@@ -193,19 +194,3 @@ class MemoryRecords:
         else:
             task.role, task.deadline = settlement.role, settlement.deadline
         task.history.append((settlement.state, task.role, settlement.by))
-
-
-def _entry(wish: dict[str, Any]) -> Entry:
-    """An entry from the JSON that the store's `enter` takes."""
-    pause = timedelta(seconds=float(str(wish.get("pause") or "0").partition(" ")[0]))
-    return Entry(
-        journey=wish["journey"],
-        workflow_type=wish["workflow_type"],
-        key=wish.get("key"),
-        listens=tuple(wish.get("listens", ())),
-        parameters=wish.get("parameters") or {},
-        summary=wish.get("summary", ""),
-        task_queue=wish.get("task_queue", ""),
-        re_entry=ReEntry(wish.get("re_entry", True), pause, wish.get("several", False)),
-        per_day=PerDay(day["entries"], day["zone"]) if (day := wish.get("per_day")) else None,
-    )

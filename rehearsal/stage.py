@@ -21,7 +21,7 @@ from domain.local_time import Zone, local_moment
 from domain.messages import Parcel, ProviderAnswer
 from domain.ports import Renderer
 from infra.templates import JinjaRenderer
-from journeys.catalog import discover
+from journeys.catalog import Catalog, discover
 from rehearsal.calls import NotPlayed, by_name
 from rehearsal.channels import RecordingChannel
 from rehearsal.clock import Clock
@@ -115,8 +115,8 @@ class Rehearsal:
         self.plays: list[Play] = []
         self.store.records.began = self._begun_by_a_journey
         self.store.records.told = self._told_by_the_store
-        self._journeys = {cls.__name__: cls for cls in journeys}
-        enrollments = EnrollmentActivities(self.store)
+        self._journeys = {cls.declaration.name: cls for cls in journeys}
+        enrollments = EnrollmentActivities(self.store, self)
         tasks = TaskActivities(self.store.records)
         messaging = MessagingActivities(
             self.store, renderer or _templates(), self.channels, now=self._clock
@@ -199,7 +199,7 @@ class Rehearsal:
         if (refusal := self.store.records.refusal(who, entry)) is not None:
             raise NotEntered(f"{declared.name}: {refusal}")
         enrollment = who.enroll(self.store.records.new_enrollment_id(), event, *later, entry=entry)
-        self._journeys.setdefault(journey.__name__, journey)
+        self._journeys[declared.name] = journey
         play = self._begin(journey, entry, who, enrollment, run_length)
         if settled:
             await self.settles()
@@ -246,14 +246,23 @@ class Rehearsal:
         self.plays.append(play)
         return play
 
-    def _begun_by_a_journey(self, who: Person, enrollment: Enrollment, entry: Entry) -> None:
-        journey = self._journeys.get(entry.workflow_type) or _shipped().get(entry.workflow_type)
-        if journey is None:
+    def wish(self, journey: str, event_name: str, properties: Mapping[str, Any]) -> Entry:
+        """As `Journeys.wish`: what a journey that leads into another asks for.
+
+        Raises:
+            Refused: the other one does not begin by this event.
+            NotPlayed: the rehearsal does not have it.
+        """
+        known = _shipped() | self._journeys
+        if journey not in known:
             raise NotPlayed(
-                f"a journey leads into {entry.workflow_type}, which this rehearsal does not have: "
-                f"give it, as in Rehearsal(journeys=[{entry.workflow_type}])"
+                f"a journey leads into {journey}, which this rehearsal does not have: "
+                "give it, as in Rehearsal(journeys=[…])"
             )
-        self._begin(journey, entry, who, enrollment)
+        return Catalog(known.values()).wish(journey, event_name, properties)
+
+    def _begun_by_a_journey(self, who: Person, enrollment: Enrollment, entry: Entry) -> None:
+        self._begin((_shipped() | self._journeys)[entry.journey], entry, who, enrollment)
 
     def _told_by_the_store(self, enrollment: Enrollment, envelope: Envelope) -> None:
         self._tell({enrollment.enrollment_id: [envelope]})
@@ -356,7 +365,7 @@ def _moment(at: str | datetime, zone: str) -> datetime:
 
 @cache
 def _shipped() -> dict[str, type[Journey[Any, Any]]]:
-    return {cls.__name__: cls for cls in discover()}
+    return {cls.declaration.name: cls for cls in discover()}
 
 
 @cache

@@ -60,17 +60,15 @@ def wish(
     key: str | None = None,
     listens: tuple[str, ...] = (),
     re_entry: ReEntry = AFTER_EXIT,
-) -> dict[str, Any]:
-    """An entry as the store's `enter` takes it."""
-    return entry_effect(
-        Entry(
-            journey=journey,
-            workflow_type=journey.title(),
-            key=key,
-            listens=listens,
-            task_queue="q",
-            re_entry=re_entry,
-        )
+) -> Entry:
+    """A wish to enter a journey."""
+    return Entry(
+        journey=journey,
+        workflow_type=journey.title(),
+        key=key,
+        listens=listens,
+        task_queue="q",
+        re_entry=re_entry,
     )
 
 
@@ -191,7 +189,7 @@ class OnPostgres:
             "insert into heard_name select unnest($1::text[]) on conflict do nothing",
             ["begin", *listens],
         )
-        effects = {"entries": [wish(journey, listens=listens)]}
+        effects = {"entries": [entry_effect(wish(journey, listens=listens))]}
         begin = self.event(user, "begin", {}, effects=effects)
         await self.accept(begin)
         found: str = await self.pool.fetchval(

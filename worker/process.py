@@ -46,7 +46,7 @@ def build_workers(
 ) -> list[Worker]:
     """One worker for the journeys, and one for each queue of sends beside theirs."""
     customers = CustomerActivities(PostgresCustomers(pool, audiences or Audiences()))
-    enrollments = EnrollmentActivities(PostgresEnrollments(pool))
+    enrollments = EnrollmentActivities(PostgresEnrollments(pool), catalog)
     tasks = TaskActivities(PostgresTasks(pool))
     polling = PollerBehaviorAutoscaling()
     journeys = Worker(

@@ -22,10 +22,12 @@ from domain.messages import (
 )
 from domain.outcomes import Outcome, OutcomeKind
 from workflows.driver import JourneyFailed
+from workflows.elsewhere import Entered, NotEntered, StillInside
 from workflows.journal import Rounds
 from workflows.journey import Journey
 from workflows.matching import Match, on
 from workflows.parameters import Parameters
+from workflows.people import Reply
 from workflows.scopes import Until
 from workflows.waits import Arrival, Quiet, TooLate
 
@@ -39,18 +41,22 @@ __all__ = [
     "Cap",
     "Day",
     "Delivery",
+    "Entered",
     "Journey",
     "JourneyError",
     "JourneyFailed",
     "Match",
+    "NotEntered",
     "Outcome",
     "OutcomeKind",
     "Parameters",
     "PerDay",
     "Quiet",
     "ReEntry",
+    "Reply",
     "Rounds",
     "Sent",
+    "StillInside",
     "Suppressed",
     "Template",
     "TooLate",

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
@@ -13,9 +12,8 @@ from domain.enrollments import EndRequest
 from domain.outcomes import Outcome, OutcomeKind
 from workflows import attributes
 from workflows.enrollment import Enrollment
+from workflows.short_calls import short_call
 from workflows.waits import TooLate
-
-_SHORT = timedelta(seconds=10)
 
 
 class JourneyFailed(Exception):
@@ -109,21 +107,20 @@ async def _end(enrollment: Enrollment, outcome: Outcome) -> None:
     enrollment.go_live()
     enrollment.now_at(f"Ending: {outcome.kind}")
     while True:
-        answer = await workflow.execute_local_activity_method(
-            EnrollmentActivities.end,
-            EndRequest(
-                enrollment_id=enrollment.start.enrollment_id,
-                customer_id=enrollment.customer_id,
-                heard=enrollment.heard,
-                outcome=outcome,
-            ),
-            start_to_close_timeout=_SHORT,
-            local_retry_threshold=_SHORT,
-            summary=f"end as {outcome.kind}",
+        request = EndRequest(
+            enrollment_id=enrollment.start.enrollment_id,
+            customer_id=enrollment.customer_id,
+            heard=enrollment.heard,
+            outcome=outcome,
+            hand_over=enrollment.hand_over if outcome.kind is OutcomeKind.COMPLETED else None,
         )
+        answer = await short_call(EnrollmentActivities.end, request, f"end as {outcome.kind}")
         if answer.ended:
             break
         enrollment.hear(answer.news)
+    if answer.handed_over is not None:
+        refused = answer.handed_over.refused
+        enrollment.note(f"not handed over: {refused}" if refused else "→ handed over")
     workflow.upsert_search_attributes([attributes.STATE.value_set(outcome.kind.value)])
     enrollment.note(f"**{outcome.kind}** {outcome.reason}".strip())
     enrollment.now_at(f"Ended: {outcome.kind}" + (f", {outcome.reason}" if outcome.reason else ""))

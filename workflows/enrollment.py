@@ -10,7 +10,7 @@ from temporalio import workflow
 
 from domain import wording
 from domain.carried import Carried
-from domain.enrollments import Start
+from domain.enrollments import EnterRequest, Start
 from domain.errors import Refused
 from domain.events import CUSTOMER_MERGED, Envelope, Event, event_type
 from workflows import attributes
@@ -52,6 +52,7 @@ class Enrollment:
         entered_at: when its first run began.
         task: the task in which the journey's code runs.
         superseded: the customer is another's now, who is in the same journey already.
+        hand_over: where the customer goes on when this enrollment ends.
         hold_events: how many events that open or close holds have been applied.
         applied: how many events this run has applied.
     """
@@ -63,6 +64,7 @@ class Enrollment:
         self.entered_at = carried.entered_at if carried else workflow.info().start_time
         self.task: asyncio.Task[Any] | None = None
         self.superseded = False
+        self.hand_over: EnterRequest | None = None
         self.hold_events = 0
         self.untaken: list[Event] = []
         self.journal = Journal(carried.steps if carried else {})

@@ -1,9 +1,10 @@
 """A journey: a Temporal workflow about one customer, written as the story it tells."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, time, timedelta
-from typing import Any, ClassVar, Generic, cast, overload
+from typing import Any, ClassVar, Generic, Literal, cast, overload
 
 from pydantic import BaseModel, TypeAdapter
 from temporalio import workflow
@@ -11,22 +12,30 @@ from temporalio.common import RawValue
 from typing_extensions import TypeVar
 
 from activities.customers import CustomerActivities
+from activities.experiments import ExperimentActivities
+from activities.history import HistoryActivities
 from domain.customers import Customer
 from domain.enrollments import AFTER_EXIT, PerDay, ReEntry, Start
-from domain.events import Event
+from domain.events import Event, JourneyEnded
+from domain.experiments import HELD_OUT, Assignment, holdout
+from domain.history import LookBack
 from domain.local_time import Window
 from domain.messages import Cap, Delivery, Message
 from domain.outcomes import Outcome
+from domain.tasks import ANSWER_TASK
 from workflows.checks import undeclared
 from workflows.declaration import ClassLine, Declaration, declare
 from workflows.driver import drive
+from workflows.elsewhere import Elsewhere, Entered, NotEntered, StillInside
 from workflows.enrollment import Enrollment
 from workflows.inbox import Unreadable, read_envelopes
 from workflows.journal import Rounds
-from workflows.matching import Match, matches
+from workflows.matching import Match, dump_event, load_event, matches
 from workflows.parameters import Parameters
+from workflows.people import People, Question, Reply
 from workflows.scopes import Until
 from workflows.sending import Sender
+from workflows.short_calls import short_call
 from workflows.signals import SEVERAL, add_signals
 from workflows.waits import Arrival, Quiet, Waits
 
@@ -37,8 +46,7 @@ B = TypeVar("B", bound=Event)
 C = TypeVar("C", bound=Event)
 D = TypeVar("D", bound=Event)
 T = TypeVar("T")
-
-_SHORT = timedelta(seconds=10)
+V = TypeVar("V", bound=str)
 
 On = type[A] | Match[A]
 """An event type, or `on(type, condition)`."""
@@ -95,16 +103,19 @@ class Journey(ABC, Generic[E, P]):
             return
         line = ClassLine(tuple(listens), key, where, re_entry, entries_per_day)
         cls.declaration = declare(cls, Journey, line)
-        add_signals(cls, cls.declaration.listens)
+        add_signals(cls, (*cls.declaration.listens, JourneyEnded))
         _drive_by(cls, cls.__dict__["run"])
 
     @workflow.init
     def __init__(self, start: Start) -> None:
         declaration = self.declaration
         self.parameters = cast(P, declaration.parameters.model_validate(start.parameters))
-        self._enrollment = Enrollment(start, declaration.summary.rstrip("."), declaration.keeps)
+        keeps: tuple[type[Event], ...] = (*declaration.keeps, JourneyEnded)
+        self._enrollment = Enrollment(start, declaration.summary.rstrip("."), keeps)
         self._sender = Sender(self._enrollment, lambda: self.cap)
         self._waits = Waits(self._enrollment, self._look_up, self.parameters.time_zone)
+        self._people = People(self._enrollment, self._sender)
+        self._elsewhere = Elsewhere(self._enrollment, self._waits)
 
     @abstractmethod
     async def run(self, event: E, /) -> Outcome:
@@ -385,6 +396,47 @@ class Journey(ABC, Generic[E, P]):
             load=Customer.model_validate,
         )
 
+    async def look_back(
+        self,
+        event: type[A],
+        /,
+        *,
+        within: timedelta,
+        where: Callable[[A], bool] | None = None,
+        most: int = 100,
+        step: str | None = None,
+    ) -> list[A]:
+        """Events from before this enrollment began, oldest first.
+
+        Args:
+            event: the event type; it need not be declared.
+            within: how long before now they may have happened.
+            where: whether this one is meant.
+            most: how many at most; of more, the latest.
+            step: the step's name.
+        """
+
+        async def live(_: object) -> list[A]:
+            request = LookBack(
+                customer_id=self.customer_id,
+                enrollment_id=self._enrollment.start.enrollment_id,
+                names=[event.name],
+                since=workflow.now() - within,
+                most=most,
+            )
+            found = await self._enrollment.call(
+                short_call(HistoryActivities.look_back, request, f"look back for {event.name}")
+            )
+            events = [load_event(event, asdict(envelope)) for envelope in found]
+            return [one for one in events if one is not None and (where is None or where(one))]
+
+        return await self._enrollment.step(
+            step or f"look_back_for_{event.name}",
+            live,
+            dump=lambda events: [dump_event(one) for one in events],
+            load=lambda data: [one for d in data if (one := load_event(event, d)) is not None],
+        )
+
     async def when(
         self,
         condition: Callable[[Customer], bool],
@@ -469,6 +521,118 @@ class Journey(ABC, Generic[E, P]):
         """
         return await self._sender.send(messages, step, objective, still)
 
+    # Experiments.
+
+    async def split(self, name: str, variants: Mapping[V, float], /) -> V:
+        """Which variant of an experiment this customer gets; recorded as a decision.
+
+        The first one dealt stays, whatever the weights are by now and whichever journey asks.
+        Buckets are GrowthBook's.
+
+            match await self.split("subject line", {"plain": 1, "witty": 1}): ...
+
+        Args:
+            name: the experiment; the same name is the same experiment in every journey.
+            variants: weights by name; only how they compare counts, and their order.
+        """
+        return cast(
+            V,
+            await self._assigned(
+                name, {str(variant): weight for variant, weight in variants.items()}, "split"
+            ),
+        )
+
+    async def holdout(self, share: float, /, *, name: str | None = None) -> bool:
+        """Whether this customer is held out, to compare the others with; recorded as a decision.
+
+        Args:
+            share: of all customers, from 0 to 1.
+            name: the experiment; by default the journey's own.
+
+        Raises:
+            ValueError: the share is not between 0 and 1.
+        """
+        name = name or f"{self.declaration.name} holdout"
+        return await self._assigned(name, holdout(share), "holdout") == HELD_OUT
+
+    # People.
+
+    async def ask(
+        self,
+        role: str,
+        title: str,
+        /,
+        *,
+        deadline: timedelta,
+        choices: Sequence[str] = (),
+        details: str = "",
+        escalate_to: str | None = None,
+        escalate_after: timedelta | None = None,
+        tell: Message | None = None,
+        step: str | None = None,
+    ) -> Reply | None:
+        """Ask a person of a role, and wait for the answer; None where nobody gives one.
+
+        The task stands in `GET /tasks` and in the Temporal UI, and is answered by either. An
+        enclosing `until` that ends withdraws it.
+
+        Args:
+            role: who should answer, such as `sales`.
+            title: what is to be done, in a line.
+            deadline: how long to wait at most, escalated or not.
+            choices: the answers there are; none: any text.
+            details: what one must know to do it.
+            escalate_to: the role that gets it where the first has not answered in time.
+            escalate_after: when; by default after half of the deadline.
+            tell: a message that tells the role, such as a webhook; its template has the task
+                as `event.task`, with `id`, `role`, `title`, `details`, `choices`, `deadline`.
+                Escalated, it goes to the endpoint of the other role's name.
+            step: the step's name.
+        """
+        question = Question(
+            role, title, details, tuple(choices), deadline, escalate_to, escalate_after, tell
+        )
+        return await self._people.ask(question, step)
+
+    # Other journeys.
+
+    async def through(
+        self,
+        journey: "type[Journey[A, Any]]",
+        event: A,
+        /,
+        *,
+        timeout: timedelta,
+        step: str | None = None,
+    ) -> Outcome | NotEntered | StillInside:
+        """Take the customer through another journey, and wait for its end.
+
+        It is an enrollment like any other, by that journey's own rules of entry.
+
+        Args:
+            journey: the other journey.
+            event: an event that starts it; no other journey hears it.
+            timeout: how long to wait; the other journey goes on after that.
+            step: the step's name.
+
+        Returns:
+            Its outcome, or `NotEntered` with the reason, or `StillInside`.
+        """
+        return await self._elsewhere.through(journey.declaration.name, event, timeout, step)
+
+    async def enter(
+        self, journey: "type[Journey[A, Any]]", event: A, /, *, step: str | None = None
+    ) -> Entered | NotEntered:
+        """Take the customer into another journey, and go on in this one at once."""
+        return await self._elsewhere.enter(journey.declaration.name, event, step)
+
+    def hand_over(self, journey: "type[Journey[A, Any]]", event: A, /) -> Outcome:
+        """End here, and go on in another journey: one ends and the other begins at once.
+
+        return self.hand_over(Loyalty, purchase)
+        """
+        return self._elsewhere.hand_over(journey.declaration.name, event)
+
     # Loops, and work of your own.
 
     def rounds(
@@ -544,6 +708,18 @@ class Journey(ABC, Generic[E, P]):
 
     # What Temporal calls.
 
+    @workflow.update(
+        name=ANSWER_TASK,
+        description="Answer a task that this journey asks of a person. Example: "
+        '{"choice": "reached", "by": "your name"}',
+    )
+    async def _answer_task(self, raw: RawValue = None) -> dict[str, str]:  # type: ignore[assignment]
+        return await self._people.take(raw)
+
+    @_answer_task.validator
+    def _check_answer(self, raw: RawValue = None) -> None:  # type: ignore[assignment]
+        self._people.check(raw)
+
     @workflow.query(
         name="status", description="Where the customer stands, what is awaited, what was heard."
     )
@@ -567,15 +743,29 @@ class Journey(ABC, Generic[E, P]):
             if event not in self.declaration.keeps:
                 raise undeclared(type(self), event)
 
+    async def _assigned(
+        self, name: str, weights: dict[str, float], kind: Literal["split", "holdout"]
+    ) -> str:
+        async def live(_: object) -> str:
+            request = Assignment(
+                customer_id=self.customer_id,
+                enrollment_id=self._enrollment.start.enrollment_id,
+                journey=self.declaration.name,
+                name=name,
+                weights=weights,
+                kind=kind,
+            )
+            variant = await self._enrollment.call(
+                short_call(ExperimentActivities.assign, request, f"{kind} {name!r}")
+            )
+            self._enrollment.note(f"⑂ {name}: **{variant}**")
+            return variant
+
+        return await self._enrollment.step(f"{kind}_{name}", live, dump=_same, load=_same)
+
     async def _look_up(self) -> Customer:
         return await self._enrollment.call(
-            workflow.execute_local_activity_method(
-                CustomerActivities.look_up,
-                self.customer_id,
-                start_to_close_timeout=_SHORT,
-                local_retry_threshold=_SHORT,
-                summary="look up the customer",
-            )
+            short_call(CustomerActivities.look_up, self.customer_id, "look up the customer")
         )
 
 

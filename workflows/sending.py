@@ -59,9 +59,7 @@ class Sender:
             raise ValueError("send_first needs at least one message")
 
         async def live(step: Step) -> Delivery:
-            while (answer := await self._once(step.name, messages, objective, still)) is None:
-                await self._enrollment.checkpoint()
-            return answer
+            return await self.deliver(step.name, messages, objective, still)
 
         return await self._enrollment.step(
             step or messages[0].template.rpartition("/")[2],
@@ -69,6 +67,18 @@ class Sender:
             dump=lambda delivery: delivery.model_dump(mode="json"),
             load=_DELIVERY.validate_python,
         )
+
+    async def deliver(
+        self,
+        step: str,
+        messages: Sequence[Message],
+        objective: str | None = None,
+        still: Still | None = None,
+    ) -> Delivery:
+        """Send within a step that is known by a name already; the same name sends once."""
+        while (answer := await self._once(step, messages, objective, still)) is None:
+            await self._enrollment.checkpoint()
+        return answer
 
     async def _once(
         self, step: str, messages: Sequence[Message], objective: str | None, still: Still | None

@@ -3,6 +3,7 @@
 from domain.enrollments import EndAnswer, EndRequest, EnterAnswer, EnterRequest
 from domain.events import Envelope
 from domain.outcomes import Outcome, OutcomeKind
+from infra.database.accept import entry_effect
 from infra.database.customers import lock_customer
 from infra.database.gate import NEWS_AT_ONCE
 from infra.database.pool import Connection, Pool
@@ -104,12 +105,13 @@ async def _close(connection: Connection, enrollment_id: str, outcome: Outcome) -
 
 
 async def _enter(connection: Connection, customer: str, request: EnterRequest) -> EnterAnswer:
+    assert request.entry is not None, "whoever asks the store says what the journey declares"
     row = await connection.fetchrow(
         "select * from enter_from($1, $2, $3, $4, $5, $6, $7)",
         customer,
         request.enrollment_id,
         request.step,
-        request.entry,
+        entry_effect(request.entry),
         request.event_name,
         request.properties,
         request.wait,

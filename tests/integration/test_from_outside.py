@@ -204,7 +204,7 @@ def _worker(
         temporal.client,
         task_queue=queue,
         workflows=[journey],
-        activities=[EnrollmentActivities(world.enrollments).end],
+        activities=[EnrollmentActivities(world.enrollments, Catalog([])).end],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=0,
     )

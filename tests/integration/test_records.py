@@ -315,6 +315,7 @@ async def test_the_tasks_of_a_merged_customer_go_along(real: OnPostgres) -> None
 def _enter(customer_id: str, parent: str, journey: str = "care", **more: Any) -> EnterRequest:
     about: dict[str, Any] = {
         "step": "care",
+        "journey": journey,
         "entry": wish(journey),
         "event_name": "care_needed",
         "properties": {"order_id": "o1"},

@@ -24,6 +24,7 @@ from domain.messages import Ambiguous, ProviderAnswer, RejectedForGood, Rejected
 from domain.outcomes import Outcome
 from infra.templates import JinjaRenderer
 from journeys.abandoned_cart import AbandonedCart
+from journeys.catalog import Catalog
 from rehearsal import MemoryStore, Person, Play, RecordingChannel, Rehearsal
 from tests.unit import specimens
 from worker.sandbox import sandbox
@@ -135,7 +136,10 @@ class Served:
 
 @asynccontextmanager
 async def _served(
-    environment: WorkflowEnvironment, journey: AnyJourney, answers: list[ProviderAnswer]
+    environment: WorkflowEnvironment,
+    journey: AnyJourney,
+    answers: list[ProviderAnswer],
+    run_length: int | None,
 ) -> AsyncIterator[Served]:
     """A journey on the server, with a worker of its own around the same parts."""
     store, log = MemoryStore(), []  # type: ignore[var-annotated]
@@ -144,7 +148,7 @@ async def _served(
     messaging = MessagingActivities(store, JinjaRenderer(), channels)
     activities: list[Callable[..., Any]] = [
         CustomerActivities(store).look_up,
-        EnrollmentActivities(store).end,
+        EnrollmentActivities(store, Catalog([journey])).end,
         messaging.send,
         messaging.skip,
     ]
@@ -168,9 +172,13 @@ async def _served(
             journey=name,
             parameters=journey.declaration.parameters().model_dump(mode="json"),
             events=enrollment.acknowledged,
+            run_length=run_length,
         )
         handle = await environment.client.start_workflow(
-            journey.declaration.workflow_type, start, id=f"parity/{name}", task_queue=JOURNEYS
+            journey.declaration.workflow_type,
+            start,
+            id=f"parity/{name}/{run_length}",
+            task_queue=JOURNEYS,
         )
         served = Served(environment, who, handle, channels)
         await served._settles()
@@ -215,6 +223,7 @@ STORIES: list[tuple[AnyJourney, Callable[[Course], Awaitable[None]], list[Provid
     (AbandonedCart, _nothing, [BUSY, BUSY, BUSY]),
     (specimens.TwoWaits, _buys_twice, []),
     (specimens.Nested, _buys_twice, []),
+    (specimens.Everything, _buys_twice, []),
     (specimens.EmptyScope, _buys_twice, []),
     (specimens.OneSend, _nothing, [GONE]),
     (specimens.OneSend, _is_bought, [Ambiguous("lost")]),
@@ -226,6 +235,7 @@ STORIES: list[tuple[AnyJourney, Callable[[Course], Awaitable[None]], list[Provid
 ]
 
 
+@pytest.mark.parametrize("run_length", [None, 0])
 @pytest.mark.parametrize(("journey", "happens", "answers"), STORIES)
 async def test_a_rehearsal_tells_the_story_that_a_server_tells(
     skipping: WorkflowEnvironment,
@@ -233,13 +243,14 @@ async def test_a_rehearsal_tells_the_story_that_a_server_tells(
     journey: AnyJourney,
     happens: Callable[[Course], Awaitable[None]],
     answers: list[ProviderAnswer],
+    run_length: int | None,
 ) -> None:
     for name in ("push", "email"):
         rehearsal.channels[name].answers = list(answers)
-    play = await rehearsal.play(journey, CART)
+    play = await rehearsal.play(journey, CART, run_length=run_length)
     here = Rehearsed(play)
     await happens(here)
-    async with _served(skipping, journey, answers) as there:
+    async with _served(skipping, journey, answers, run_length) as there:
         await happens(there)
         truth = await there.told()
     assert await here.told() == truth

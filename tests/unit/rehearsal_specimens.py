@@ -8,9 +8,8 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityHandle
 
-from activities.enrollments import EnrollmentActivities
-from domain.enrollments import EnterAnswer, EnterRequest, Start
-from domain.events import CartAbandoned, JourneyEnded, PurchaseMade
+from domain.enrollments import Start
+from domain.events import CartAbandoned, PurchaseMade
 from workflows import ALWAYS, ONCE, Journey, Outcome, ReEntry
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -191,35 +190,30 @@ class TwoADay(Journey[CartAbandoned], re_entry=ALWAYS, entries_per_day=2):
         return Outcome.completed(cart.cart_id)
 
 
-def _into_only(journey: Journey[CartAbandoned], cart: CartAbandoned) -> EnterRequest:
-    return EnterRequest(
-        customer_id=journey.customer_id,
-        enrollment_id="enr_1",
-        step="lead",
-        entry={"journey": "only", "workflow_type": "Only", "re_entry": False},
-        event_name=cart.name,
-        properties=cart.model_dump(mode="json"),
-        wait=True,
-    )
-
-
 @workflow.defn
-class Leads(Journey[CartAbandoned], listens=[JourneyEnded]):
+class Leads(Journey[CartAbandoned]):
     """Leads into another journey."""
 
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Wait for its end."""
-        request = _into_only(self, cart)
-        answer = await self.step(
-            "lead",
-            EnterAnswer,
-            lambda: workflow.execute_activity_method(
-                EnrollmentActivities.enter, request, start_to_close_timeout=HOUR
-            ),
+        there = await self.through(Only, cart, timeout=DAY)
+        return Outcome.completed(there.kind)
+
+
+@workflow.defn
+class AsksSales(Journey[CartAbandoned]):
+    """Asks a person, and looks at what came before."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say what was answered."""
+        before = await self.look_back(PurchaseMade, within=30 * DAY)
+        dealt = await self.split("cart test", {"a": 1, "b": 0})
+        reply = await self.ask(
+            "sales", "Call her", choices=["yes", "no"], deadline=DAY, step=f"ask {cart.cart_id}"
         )
-        ended = await self.wait_for(JourneyEnded, timeout=DAY)
-        return Outcome.completed(f"{answer.refused}, {ended and ended.outcome}")
+        return Outcome.completed(f"{len(before)} {dealt} {reply and reply.choice}")
 
 
 @workflow.defn

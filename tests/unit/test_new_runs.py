@@ -41,6 +41,14 @@ async def test_18_new_runs_change_nothing_that_a_journey_or_support_sees(
     assert in_one.sent == in_many.sent == [f"reminder{n}/push" for n in ("", ".2", ".3")]
 
 
+async def test_18_a_journey_told_that_its_history_is_long_goes_on_in_new_runs() -> None:
+    async with Rehearsal(continues=True, replays=True) as rehearsal:
+        play = await _play_everything(rehearsal, None)
+        reason = (await play.ends()).reason
+    assert reason == "3 ['sent', 'sent', 'sent']; PurchaseMade; None; True; 1 o4"
+    assert play.execution.runs >= 8
+
+
 @pytest.mark.parametrize("run_length", [None, 0])
 async def test_18_a_hold_outlives_its_run_and_asks_again(
     rehearsal: Rehearsal, run_length: int | None

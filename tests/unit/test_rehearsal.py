@@ -22,6 +22,7 @@ from tests.unit.rehearsal_specimens import (
     DAY,
     HOUR,
     Asks,
+    AsksSales,
     Counts,
     DividesByZero,
     HasAChild,
@@ -305,14 +306,30 @@ async def test_13_a_journey_may_be_entered_while_inside_and_so_often_a_day(
 
 
 async def test_a_journey_leads_into_another_and_hears_of_its_end(rehearsal: Rehearsal) -> None:
-    with pytest.raises(NotPlayed, match="leads into Only"):
+    with pytest.raises(NotPlayed, match="leads into only"):
         await rehearsal.play(Leads, CART)
     async with Rehearsal(journeys=[Only]) as complete:
         leads = await complete.play(Leads, CART)
         (only,) = complete.plays[1:]
         assert only.who is leads.who
         assert (await only.ends()) == Outcome.completed("c1")
-        assert (await leads.ends()).reason == "None, completed"
+        assert (await leads.ends()).reason == "completed"
+
+
+async def test_a_person_is_asked_and_answers(rehearsal: Rehearsal) -> None:
+    who = rehearsal.customer()
+    await rehearsal.happens(who, PurchaseMade(order_id="before"))
+    play = await rehearsal.play(AsksSales, CART, who=who)
+    (task,) = play.tasks
+    assert (task.state, task.role, task.deadline) == ("open", "sales", rehearsal.now + DAY)
+    with pytest.raises(ApplicationError, match="one of yes, no is asked for"):
+        await play.answers("perhaps")
+    await play.answers("yes", by="sue")
+    assert (task.state, task.by) == ("answered", "sue")
+    assert (await play.ends()).reason == "1 a yes"
+    nobody = await rehearsal.play(AsksSales, CART)
+    assert (await nobody.ends()).reason == "0 a None"
+    assert nobody.tasks[0].state == "expired"
 
 
 async def test_12_after_the_worker_was_down_what_was_due_is_late(rehearsal: Rehearsal) -> None:
