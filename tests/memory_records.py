@@ -199,8 +199,9 @@ class MemoryRecords:
             and told.envelope.name in request.names
             and datetime.fromisoformat(told.envelope.occurred_at) >= request.since
         ]
-        found.sort(key=lambda told: (told.envelope.occurred_at, told.place))
-        return [told.envelope for told in found[-request.most :]]
+        latest = found[-request.most :]
+        latest.sort(key=lambda told: (told.envelope.occurred_at, told.place))
+        return [told.envelope for told in latest]
 
     async def assign(self, request: Assignment) -> str:
         """As `Experiments.assign`."""
