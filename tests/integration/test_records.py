@@ -439,6 +439,18 @@ async def test_a_hand_over_enters_the_other_journey_as_this_one_ends(records: Re
     assert again == ended, "the answer was lost, and is given again"
 
 
+async def test_of_one_that_was_ended_from_outside_nobody_is_handed_over(
+    records: Records,
+) -> None:
+    first = await records.enroll("ada", "tour")
+    await records.gone(first)
+    request = _enter(await records.owner(first), first, wait=False)
+    ended = await end(records, first, hand_over=request)
+    assert ended.ended
+    assert ended.handed_over is not None
+    assert ended.handed_over.refused == "the enrollment that asks has ended"
+
+
 async def test_a_hand_over_that_is_refused_does_not_keep_the_journey_from_ending(
     records: Records,
 ) -> None:
