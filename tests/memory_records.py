@@ -173,20 +173,16 @@ class MemoryRecords:
         way = self.ways[request.enrollment_id]
         if news := way.deliveries[request.heard :]:
             return EndAnswer(ended=False, news=news)
+        over = request.hand_over
+        may = over is not None and self._may_enter(over)
         if way.outcome is None:
             self.close(way.id, request.outcome)
-        over = request.hand_over
-        return EndAnswer(
-            ended=True, news=[], handed_over=None if over is None else self._enter(over)
-        )
+        handed_over = None if over is None else self._enter(over, may)
+        return EndAnswer(ended=True, news=[], handed_over=handed_over)
 
     async def enter(self, request: EnterRequest) -> EnterAnswer:
         """As `Enrollments.enter`."""
-        entered = (request.enrollment_id, request.step) in self.entrances
-        parent = self.ways.get(request.enrollment_id)
-        if parent is not None and parent.outcome is not None and not entered:
-            return EnterAnswer(refused="the enrollment that asks has ended")
-        return self._enter(request)
+        return self._enter(request, self._may_enter(request))
 
     async def look_back(self, request: LookBack) -> list[Envelope]:
         """As `History.look_back`."""
@@ -199,8 +195,9 @@ class MemoryRecords:
             and told.envelope.name in request.names
             and datetime.fromisoformat(told.envelope.occurred_at) >= request.since
         ]
-        found.sort(key=lambda told: (told.envelope.occurred_at, told.place))
-        return [told.envelope for told in found[-request.most :]]
+        latest = found[-request.most :]
+        latest.sort(key=lambda told: (told.envelope.occurred_at, told.place))
+        return [told.envelope for told in latest]
 
     async def assign(self, request: Assignment) -> str:
         """As `Experiments.assign`."""
@@ -236,7 +233,14 @@ class MemoryRecords:
             task.role, task.deadline = settlement.role, settlement.deadline
         task.history.append((settlement.state, task.role, settlement.by))
 
-    def _enter(self, request: EnterRequest) -> EnterAnswer:
+    def _may_enter(self, request: EnterRequest) -> bool:
+        parent = self.ways.get(request.enrollment_id)
+        entered = (request.enrollment_id, request.step) in self.entrances
+        return entered or parent is None or parent.outcome is None
+
+    def _enter(self, request: EnterRequest, may: bool) -> EnterAnswer:
+        if not may:
+            return EnterAnswer(refused="the enrollment that asks has ended")
         asked = (request.enrollment_id, request.step)
         if asked not in self.entrances:
             at = datetime.now(UTC)
