@@ -29,6 +29,9 @@ from infra.temporal import register
 BIN = Path(sys.executable).parent
 _TEMPLATE = "sojourn_template"
 
+ONE_START = 120
+"""Seconds in which a process has started, done one thing and ended, on the busiest machine."""
+
 
 def _ports() -> Iterator[int]:
     # Below those that the system gives to connections, and apart from those of the runs beside.
