@@ -25,6 +25,7 @@ from temporalio.testing import WorkflowEnvironment
 from domain.temporal_names import SEARCH_ATTRIBUTES
 from infra.database.migrate import upgrade
 from infra.temporal import register
+from tests.patience import PATIENCE
 
 BIN = Path(sys.executable).parent
 _TEMPLATE = "sojourn_template"
@@ -94,7 +95,7 @@ def running_postgres() -> Iterator[Postgres]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(postgres.pid, signal.SIGINT)
             with contextlib.suppress(psutil.Error):
-                psutil.Process(postgres.pid).wait(10)
+                psutil.Process(postgres.pid).wait(PATIENCE)
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -15,6 +15,7 @@ from domain.outcomes import Outcome
 from infra.database.accept import Acceptor, Incoming, entry_effect
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import Pool, open_pool
+from tests.patience import PATIENCE
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -406,12 +407,14 @@ async def test_an_event_that_nobody_hears_waits_for_nothing(world: World) -> Non
     await world.accept(entry())
     async with world.pool.acquire() as deciding, deciding.transaction():
         await deciding.execute("select 1 from customer for no key update")
-        answer = await asyncio.wait_for(world.accept(event("unheard"), event(kind="page")), 5)
+        answer = await asyncio.wait_for(
+            world.accept(event("unheard"), event(kind="page")), PATIENCE
+        )
     assert answer == [True, True]
 
 
 async def somebody_waits(world: World, number: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             waiting = await world.value(
                 "select count(*) from pg_stat_activity"
