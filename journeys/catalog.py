@@ -50,6 +50,7 @@ class Catalog:
     ) -> None:
         self.workflows = tuple(classes)
         self._parameters: dict[str, Parameters] = {}
+        self._started_by: dict[type[Event], list[type[Journey[Any, Any]]]] = {}
         overrides = overrides or {}
         for cls in self.workflows:
             name = cls.declaration.name
@@ -68,10 +69,15 @@ class Catalog:
 
     def entries(self, event: Event) -> tuple[Entry, ...]:
         """The journeys that this event wishes to start."""
+        kind = type(event)
+        started = self._started_by.get(kind)
+        if started is None:
+            started = [cls for cls in self.workflows if issubclass(kind, cls.declaration.trigger)]
+            self._started_by[kind] = started
+        if not started:
+            return ()
         wishes = (
-            cls.declaration.entry(event, self._parameters[cls.declaration.name])
-            for cls in self.workflows
-            if isinstance(event, cls.declaration.trigger)
+            cls.declaration.entry(event, self._parameters[cls.declaration.name]) for cls in started
         )
         return tuple(entry for entry in wishes if entry is not None)
 

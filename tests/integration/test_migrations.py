@@ -1,11 +1,16 @@
+import asyncio
+
+import asyncpg
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from infra.database import tables
-from infra.database.migrate import upgrade
+from infra.database.migrate import config, upgrade
 from infra.database.pool import sqlalchemy_url
 from tests.parts import Postgres
 
@@ -24,3 +29,32 @@ async def test_the_migrations_make_what_the_models_say(database_url: str) -> Non
 
 def test_migrating_twice_changes_nothing(postgres: Postgres) -> None:
     upgrade(postgres.url("sojourn_template"))
+
+
+async def test_every_migration_can_be_taken_back(postgres: Postgres) -> None:
+    async with postgres.empty_database() as url:
+        alembic = config(url)
+        scripts = list(ScriptDirectory.from_config(alembic).walk_revisions())[::-1]
+        made: dict[str | None, set[str]] = {}
+        for script in scripts:
+            await asyncio.to_thread(command.upgrade, alembic, script.revision)
+            made[script.revision] = await _functions(url)
+        for script in scripts[:0:-1]:
+            before = script.down_revision
+            assert isinstance(before, str)
+            await asyncio.to_thread(command.downgrade, alembic, before)
+            assert await _functions(url) == made[before]
+        await asyncio.to_thread(command.upgrade, alembic, "head")
+        assert await _functions(url) == made[scripts[-1].revision]
+
+
+async def _functions(url: str) -> set[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "select pg_get_functiondef(oid) as made from pg_proc"
+            " where pronamespace = 'public'::regnamespace"
+        )
+        return {row["made"] for row in rows}
+    finally:
+        await connection.close()
