@@ -63,13 +63,20 @@ class Postgres:
         """The URL of a database in it."""
         return f"postgresql://postgres:@/{name}?host={self.directory}"
 
-    @contextlib.asynccontextmanager
-    async def database(self) -> AsyncIterator[str]:
+    def database(self) -> contextlib.AbstractAsyncContextManager[str]:
         """A fresh, migrated database; gone afterwards."""
+        return self._database(_TEMPLATE)
+
+    def empty_database(self) -> contextlib.AbstractAsyncContextManager[str]:
+        """A fresh database with nothing in it; gone afterwards."""
+        return self._database("template1")
+
+    @contextlib.asynccontextmanager
+    async def _database(self, template: str) -> AsyncIterator[str]:
         name = f"test_{uuid.uuid4().hex[:12]}"
         admin = await asyncpg.connect(self.url("postgres"))
         try:
-            await admin.execute(f"create database {name} template {_TEMPLATE}")
+            await admin.execute(f"create database {name} template {template}")
             yield self.url(name)
             await admin.execute(f"drop database {name} with (force)")
         finally:

@@ -176,9 +176,7 @@ async def test_fifty_of_the_largest_events_fit_into_a_signal(stage: Stage) -> No
     await stage.accept(entry())
     await stage.carry()
     large = '{"a":"' + "x" * 32_000 + '"}'
-    events = [event() for _ in range(50)]
-    for one in events:
-        object.__setattr__(one, "properties", large)
+    events = [event()._replace(properties=large) for _ in range(50)]
     await stage.accept(*events)
     await stage.carry()
     assert await stage.carried(await stage.workflow_id()) == [[1], list(range(2, 52))]
