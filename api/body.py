@@ -1,6 +1,7 @@
 """Reading bodies: counted while they stream, decoded without trust."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -85,6 +86,15 @@ class Doubts:
     """
 
     any: bool
+
+    def within(self, events: Sequence[Any]) -> Self:
+        """What remains of them for a few of the body's events, decoded or not."""
+        if not self.any:
+            return self
+        try:
+            return self.of(orjson.dumps(events))
+        except TypeError:  # not decoded, or deeper than it goes
+            return self
 
     @classmethod
     def of(cls, body: bytes) -> Self:

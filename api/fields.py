@@ -20,12 +20,12 @@ def id_of(item: Mapping[str, Any], field: str, *, required: bool = False) -> str
         Refused: it is neither, too long, or required and not there.
     """
     value = item.get(field)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         # 17.0 is the same number as 17.
         if value != int(value) or not LEAST_NUMBER <= value <= LARGEST_NUMBER:
             raise Refused(f"{field} must be a string or a whole number", field=field)
         return str(int(value))
-    text: str | None = text_of(item, field, required=required)
+    text: str | None = _text(value, field, required=required)
     return text
 
 
@@ -35,15 +35,19 @@ def text_of(item: Mapping[str, Any], field: str, *, required: bool = False) -> A
     Raises:
         Refused: it is no text, too long, or required and not there.
     """
-    value = item.get(field)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        if required:
-            raise Refused(f"{field} is required", field=field)
-        return None
-    if not isinstance(value, str):
+    return _text(item.get(field), field, required=required)
+
+
+def _text(value: Any, field: str, *, required: bool) -> Any:
+    if isinstance(value, str):
+        if text := value.strip():
+            check_length(value, field)
+            return text
+    elif value is not None:
         raise Refused(f"{field} must be a string", field=field)
-    check_length(value, field)
-    return value.strip()
+    if required:
+        raise Refused(f"{field} is required", field=field)
+    return None
 
 
 def check_length(value: str, what: str, field: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """Taking quarantined items after all: read again by their door, accepted like any other."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,7 +89,7 @@ class Replayer:
         if grant is not None:
             self._admission.events(grant, len(read))
         now = datetime.now(UTC)
-        good = [replace(item, received_at=now) for item in read if isinstance(item, Incoming)]
+        good = [item._replace(received_at=now) for item in read if isinstance(item, Incoming)]
         given = receipts(read, await self._acceptor.accept(good))
         wrong = next((item.error for item in read if isinstance(item, Rejection)), None)
         if wrong is None:

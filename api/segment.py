@@ -76,9 +76,7 @@ class SegmentReader:
         message_id = id_of(item, "messageId") or f"sojourn-{uuid.uuid4()}"
         occurred_at = self._occurred_at(item, post)
         if kind == "track":
-            name, content, effects = self._track(
-                item, Occurrence(message_id, occurred_at), post.received_at
-            )
+            name, content, effects = self._track(item, message_id, occurred_at, post.received_at)
         elif kind == "identify":
             name, content, effects = _identify(item)
             if self._audiences.concerned(content):
@@ -91,21 +89,21 @@ class SegmentReader:
         else:
             raise Refused(f"type {kind[:40]!r} is not one of {', '.join(KINDS)}", field="type")
         return Incoming(
-            source_id=post.source_id,
-            message_id=message_id,
-            user_id=user_id,
-            anonymous_id=anonymous_id,
-            type=kind,
-            name=name,
-            occurred_at=occurred_at,
-            received_at=post.received_at,
-            properties=_dumps(content),
-            context=_context(item, post),
-            effects=effects,
+            post.source_id,
+            message_id,
+            user_id,
+            anonymous_id,
+            kind,
+            name,
+            occurred_at,
+            post.received_at,
+            _dumps(content),
+            _context(item, post),
+            effects,
         )
 
     def _track(
-        self, item: Mapping[str, Any], occurrence: Occurrence, received_at: datetime
+        self, item: Mapping[str, Any], message_id: str, occurred_at: datetime, received_at: datetime
     ) -> tuple[str, Mapping[str, Any], dict[str, Any] | None]:
         name = text_of(item, "event", required=True)
         properties = object_of(item, "properties") or {}
@@ -114,7 +112,7 @@ class SegmentReader:
             return name, properties, None
         if declared.ours:
             raise Refused(f"{declared.name} is said by this system alone", field="event")
-        event = declared.of(properties, occurrence)
+        event = declared.of(properties, Occurrence(message_id, occurred_at))
         effects: dict[str, Any] = {}
         if declared.hold is not None:
             reference = str(getattr(event, declared.hold.reference))

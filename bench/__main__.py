@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from bench import accepting, batching, endurance, footprint, latency, rehearsing, relaying
 from bench.plan import Measured, Plan
 from bench.report import Figure, table, write
+from cli.leaving import leave_after
 
 MEASUREMENTS: dict[str, Callable[[Plan], Awaitable[Measured]]] = {
     "accepting": accepting.measure,
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    leave_after(main)

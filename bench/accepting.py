@@ -35,17 +35,17 @@ async def measure(plan: Plan) -> Measured:
         await enroll(parts)
         for repeat in range(plan.repeats):
             plan.say(f"accepting, {repeat + 1} of {plan.repeats}")
-            counted = await run(Load(parts.settings.api_port, kinds[:2], f"u{repeat}"))
+            counted = await run(Load(parts.settings.api_port, kinds[:2]))
             for kind, rate in enumerate(counted.rates):
                 rates[kind].append(rate)
             generator = max(generator, counted.cpu[0])
             # Apart, because the relay and the worker are busy with it for a while.
-            load = Load(parts.settings.api_port, kinds[2:], f"h{repeat}", turns=1, seconds=2)
+            load = Load(parts.settings.api_port, kinds[2:], turns=1, seconds=2)
             rates[2] += (await run(load)).rates
             await parts.carried()
             await parts.quiet()
     async with _answerer() as port:
-        ceiling = (await run(Load(port, kinds[:1], "c", turns=1))).rates[0]
+        ceiling = (await run(Load(port, kinds[:1], turns=1))).rates[0]
     return Measured(
         [
             _figure("single events accepted, nobody listens", rates[1], rates[0], at_least=0.5),

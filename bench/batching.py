@@ -1,22 +1,31 @@
-"""Batches of 100 events, against a raw insert of 1,000 rows a statement."""
+"""Batches of 100 events, against a raw insert of 1,000 rows a statement.
+
+Both sides store the same properties of the same customers under random message ids, and both
+share the machine with what makes them up: the load generator there, the inserting process here.
+"""
 
 import asyncio
 import json
+import signal
 import time
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import asyncpg
+import psutil
 
 from bench.accepting import CUSTOMERS, ENROLLED, enroll
-from bench.load import Kind, Load, run, user
+from bench.load import PROPERTIES, Kind, Load, message_id, run, user
 from bench.plan import Measured, Plan
 from bench.report import compared
 from bench.stage import Stage, stage
 
 BATCH = 100
 _ROWS = 1_000
-_PROPERTIES = json.dumps({"order_id": "another", "survey": "s1", "score": 9, "total": 81.5})
+_PROPERTIES = json.dumps(PROPERTIES)
+_UNHEARD = Kind("/v1/batch", "page_seen", CUSTOMERS, BATCH)
+_HEARD = Kind("/v1/batch", "survey_answered", ENROLLED, BATCH)
 
 # What anybody would write who only stores events, each once.
 _TABLE = """
@@ -35,55 +44,53 @@ on conflict do nothing
 async def measure(plan: Plan) -> Measured:
     """Measure in turn: the raw insert, a batch that nobody hears, one that journeys hear."""
     raw: list[float] = []
-    rates: list[list[float]] = [[], []]
-    kinds = [
-        Kind("/v1/batch", "page_seen", CUSTOMERS, BATCH),
-        Kind("/v1/batch", "survey_answered", ENROLLED, BATCH),
-    ]
+    unheard: list[float] = []
+    heard: list[float] = []
+    carried: list[float] = []
     async with stage() as parts:
         plan.say("batching: preparing")
         await parts.post([parts.event(number, "page_seen", {}) for number in range(CUSTOMERS)])
         await parts.pool.execute(_TABLE)
-        await parts.start("api", "bench.processes", "api")
+        await parts.start("api", "bench.processes", "api", SOJOURN_RELAY_IN_API="false")
+        await parts.start("relay", "cli.main", "relay")
         await parts.start("worker", "bench.processes", "worker")
         await enroll(parts)
         for repeat in range(plan.repeats):
             plan.say(f"batching, {repeat + 1} of {plan.repeats}")
             raw.append(await _insert(parts, 2.0))
-            for index, kind in enumerate(kinds):
-                load = Load(
-                    parts.settings.api_port,
-                    [kind],
-                    f"b{repeat}-{index}",
-                    connections=48,
-                    turns=1,
-                    # Journeys are signalled meanwhile, and their backlog must be carried after.
-                    seconds=2 if index == 0 else 1,
-                )
-                rates[index] += (await run(load)).rates
+            unheard.append(await _accept(parts, _UNHEARD, 2.0))
+            with _held(parts, "relay"):
+                heard.append(await _accept(parts, _HEARD, 1.0))
             await parts.carried()
             await parts.quiet()
-    against = f"raw insert, {_ROWS:,} rows"
+            carried.append(await _accept(parts, _HEARD, 1.0))
+            await parts.carried()
+            await parts.quiet()
+    what, against = f"events accepted, {BATCH} a request", f"raw insert, {_ROWS:,} rows"
     return Measured(
         [
-            compared(
-                f"events accepted, {BATCH} a request, nobody listens",
-                "/s",
-                rates[0],
-                against,
-                raw,
-                at_least=0.8,
-            ),
-            compared(
-                f"events accepted, {BATCH} a request, journeys listen",
-                "/s",
-                rates[1],
-                against,
-                raw,
-                at_least=0.5,
-            ),
-        ]
+            compared(f"{what}, nobody listens", "/s", unheard, against, raw, at_least=0.8),
+            compared(f"{what}, journeys listen", "/s", heard, against, raw, at_least=0.5),
+            compared(f"{what}, journeys listen and hear", "/s", carried, against, raw),
+        ],
+        ["Journeys that listen hear after the load; those that listen and hear, meanwhile."],
     )
+
+
+async def _accept(parts: Stage, kind: Kind, seconds: float) -> float:
+    load = Load(parts.settings.api_port, [kind], connections=48, turns=1, seconds=seconds)
+    return (await run(load)).rates[0]
+
+
+@contextmanager
+def _held(parts: Stage, name: str) -> Iterator[None]:
+    """Let a process stand still."""
+    process = psutil.Process(parts.children[name].pid)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 async def _insert(parts: Stage, seconds: float) -> float:
@@ -97,7 +104,7 @@ async def _insert(parts: Stage, seconds: float) -> float:
                 now = datetime.now(UTC)
                 await connection.execute(
                     _INSERT,
-                    [uuid.uuid4().hex for _ in range(_ROWS)],
+                    [message_id() for _ in range(_ROWS)],
                     [user(number % CUSTOMERS) for number in range(inserted, inserted + _ROWS)],
                     ["page_seen"] * _ROWS,
                     [now] * _ROWS,

@@ -34,15 +34,15 @@ async def measure(plan: Plan) -> Measured:
         await _fill(parts)
         await parts.start("api", "bench.processes", "api")
         port = parts.settings.api_port
-        await run(Load(port, [_KIND], "warm", turns=1, seconds=3))
+        await run(Load(port, [_KIND], turns=1, seconds=3))
         for number in range(windows):
             plan.say(f"endurance, {number + 1} of {windows}")
-            load = Load(port, [_KIND], f"e{number}", turns=1, seconds=window)
+            load = Load(port, [_KIND], turns=1, seconds=window)
             rates += (await run(load)).rates
         await parts.quiet()
         half = median(rates) / 2
         plan.say(f"endurance: acknowledgements at {half:,.0f}/s")
-        took = await run_pace(Pace(port, _KIND, "p", half, window))
+        took = await run_pace(Pace(port, _KIND, half, window))
     return Measured([_slope(rates, window), *_acknowledged(took, half)])
 
 

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from random import getrandbits
 from typing import Any, NamedTuple
 
 import uvloop
@@ -23,8 +24,9 @@ import uvloop
 _PRIME = 7919
 _HOST = "127.0.0.1"
 _WARM_UP = 0.1
-# What any event of a benchmark may have; `another` is an order that no journey is about.
-_PROPERTIES = {"order_id": "another", "survey": "s1", "score": 9, "total": 81.5, "sku": "lamp-1"}
+_ANY_ID = "0" * 32
+PROPERTIES = {"order_id": "another", "survey": "s1", "score": 9, "total": 81.5, "sku": "lamp-1"}
+"""What any event of a benchmark has; `another` is an order that no journey is about."""
 
 
 class Kind(NamedTuple):
@@ -46,7 +48,6 @@ class Load:
 
     Attributes:
         kinds: the kinds of request, in turn.
-        prefix: of message ids, different for every run.
         connections: how many, each with one request under way.
         turns: how many for each kind.
         seconds: how long a turn is counted, after a short warm-up that is not.
@@ -54,7 +55,6 @@ class Load:
 
     port: int
     kinds: Sequence[Kind]
-    prefix: str
     connections: int = 32
     turns: int = 5
     seconds: float = 0.6
@@ -72,7 +72,6 @@ class Pace:
 
     port: int
     kind: Kind
-    prefix: str
     rate: float
     seconds: float
     connections: int = 256
@@ -101,15 +100,18 @@ def user(number: int) -> str:
     return f"customer-{number:06d}"
 
 
+def message_id() -> str:
+    """A message id. Random, as stock libraries make them, so its place in an index is any."""
+    return f"{getrandbits(128):032x}"
+
+
 class _Connection(asyncio.Protocol):
-    def __init__(
-        self, kind: Kind, prefix: str, number: int, failed: "asyncio.Future[None]"
-    ) -> None:
+    def __init__(self, kind: Kind, number: int, failed: "asyncio.Future[None]") -> None:
         one = {
             "userId": user(0),
-            "messageId": f"{prefix}-{number:03d}-00000000",
+            "messageId": _ANY_ID,
             "event": kind.event,
-            "properties": _PROPERTIES,
+            "properties": PROPERTIES,
         }
         body: dict[str, Any] = one
         if kind.batch > 1:
@@ -117,7 +119,7 @@ class _Connection(asyncio.Protocol):
         raw = request(kind.path, json.dumps(body).encode()).replace(b"%", b"%%")
         # The same length with every number, so that sending one is one formatting.
         self._template = raw.replace(user(0).encode(), b"customer-%06d")
-        self._template = self._template.replace(b"-00000000", b"-%08d")
+        self._template = self._template.replace(_ANY_ID.encode(), b"%032x")
         self._customers = kind.customers
         self._batch = kind.batch
         self._unread = 0  # bytes of an answer that have not come yet
@@ -171,9 +173,9 @@ class _Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         numbers: list[int] = []
-        for number in range(self.answered, self.answered + self._batch):
+        for _ in range(self._batch):
             self._customer = (self._customer + _PRIME) % self._customers
-            numbers += (self._customer, number)
+            numbers += (self._customer, getrandbits(128))
         self._transport.write(self._template % tuple(numbers))
 
 
@@ -187,11 +189,8 @@ async def generate(load: Load) -> Counted:
     loop = asyncio.get_running_loop()
     failed: asyncio.Future[None] = loop.create_future()
     groups: list[list[_Connection]] = []
-    for index, kind in enumerate(load.kinds):
-        prefix = f"{load.prefix}-{index}"
-        group = [
-            _Connection(Kind(*kind), prefix, number, failed) for number in range(load.connections)
-        ]
+    for kind in load.kinds:
+        group = [_Connection(Kind(*kind), number, failed) for number in range(load.connections)]
         for connection in group:
             await loop.create_connection(lambda c=connection: c, _HOST, load.port)  # type: ignore[misc]
         groups.append(group)
@@ -233,9 +232,7 @@ async def keep_pace(pace: Pace) -> list[float]:
     loop = asyncio.get_running_loop()
     failed: asyncio.Future[None] = loop.create_future()
     kind = Kind(*pace.kind)
-    everyone = [
-        _Connection(kind, pace.prefix, number, failed) for number in range(pace.connections)
-    ]
+    everyone = [_Connection(kind, number, failed) for number in range(pace.connections)]
     free = deque(everyone)
     due: deque[float] = deque()
 

@@ -1,5 +1,5 @@
 """`python -m cli` is the `sojourn` command."""
 
-from cli.main import app
+from cli.main import command
 
-app()
+command()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli import audiences, health, hooks, keys, quarantine, tasks
+from cli.leaving import leave_after
 from cli.signals import until_signalled
 from domain.errors import AudienceError, ConfigurationError, JourneyError, SojournError
 from infra.settings import Settings, load_settings
@@ -183,5 +184,10 @@ app.add_typer(tasks.app, name="tasks")
 app.command("health")(health.health)
 
 
+def command() -> NoReturn:
+    """Be the `sojourn` command."""
+    leave_after(app)
+
+
 if __name__ == "__main__":
-    app()
+    command()

@@ -11,7 +11,7 @@ class LookBack(BaseModel):
         enrollment_id: before whose beginning; what it has heard itself is not looked for.
         names: the names of the events, as they are stored.
         since: not those that happened earlier.
-        most: how many at most; of more, the latest.
+        most: how many at most; of more, those that arrived last.
     """
 
     customer_id: str

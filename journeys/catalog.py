@@ -52,6 +52,7 @@ class Catalog:
         self.workflows = tuple(classes)
         self._parameters: dict[str, Parameters] = {}
         self._by_name: dict[str, type[Journey[Any, Any]]] = {}
+        self._started_by: dict[type[Event], list[type[Journey[Any, Any]]]] = {}
         overrides = overrides or {}
         for cls in self.workflows:
             name = cls.declaration.name
@@ -101,11 +102,14 @@ class Catalog:
 
     def entries(self, event: Event) -> tuple[Entry, ...]:
         """The journeys that this event wishes to start."""
-        wishes = (
-            self.entry(cls.declaration.name, event)
-            for cls in self.workflows
-            if isinstance(event, cls.declaration.triggers)
-        )
+        kind = type(event)
+        started = self._started_by.get(kind)
+        if started is None:
+            started = [cls for cls in self.workflows if issubclass(kind, cls.declaration.triggers)]
+            self._started_by[kind] = started
+        if not started:
+            return ()
+        wishes = (self.entry(cls.declaration.name, event) for cls in started)
         return tuple(entry for entry in wishes if entry is not None)
 
     def listened_names(self) -> frozenset[str]:

@@ -82,16 +82,17 @@ class MemoryRecords:
 
     def enter(self, request: EnterRequest) -> EnterAnswer:
         """As `Enrollments.enter`."""
-        asked = (request.enrollment_id, request.step)
-        if asked not in self._entrances:
-            _, parent = self.find(request.enrollment_id)
-            if parent.outcome is not None:
-                return EnterAnswer(refused="the enrollment that asks has ended")
-            self.hand_over(request)
-        return self._entrances[asked].answer
+        return self.hand_over(request, may=self.may_enter(request))
 
-    def hand_over(self, request: EnterRequest) -> EnterAnswer:
-        """The same, whether or not the enrollment that asks has ended."""
+    def may_enter(self, request: EnterRequest) -> bool:
+        """Whether the enrollment that asks may: it is live, or the step has its answer."""
+        entered = (request.enrollment_id, request.step) in self._entrances
+        return entered or self.find(request.enrollment_id)[1].outcome is None
+
+    def hand_over(self, request: EnterRequest, *, may: bool) -> EnterAnswer:
+        """Take a customer into another journey, where the enrollment that asks may."""
+        if not may:
+            return EnterAnswer(refused="the enrollment that asks has ended")
         asked = (request.enrollment_id, request.step)
         if asked not in self._entrances:
             self._entrances[asked] = _Entrance(self._grant(request), request.wait)
@@ -152,16 +153,16 @@ class MemoryRecords:
     async def look_back(self, request: LookBack) -> list[Envelope]:
         """As `History.look_back`."""
         person, enrollment = self.find(request.enrollment_id)
-        found = sorted(
-            (event.at, event.order, event)
+        found = [
+            event
             for event in person.history
             if event.order < enrollment.began
             and event.name in request.names
             and event.at >= request.since
-        )
+        ]
         return [
             Envelope(0, event.name, event.event_id, event.at.isoformat(), event.properties)
-            for *_, event in found[-request.most :]
+            for event in sorted(found[-request.most :], key=lambda event: (event.at, event.order))
         ]
 
     async def assign(self, request: Assignment) -> str:

@@ -76,11 +76,12 @@ class MemoryStore:
         news = enrollment.acknowledged[request.heard :]
         if news:
             return EndAnswer(ended=False, news=news)
+        over = request.hand_over
+        may = over is not None and self.records.may_enter(over)
         if enrollment.outcome is None:
             enrollment.outcome, enrollment.ended_at = request.outcome, self._now()
             self._close(person, enrollment)
-        over = request.hand_over
-        handed_over = None if over is None else self.records.hand_over(over)
+        handed_over = None if over is None else self.records.hand_over(over, may=may)
         return EndAnswer(ended=True, news=[], handed_over=handed_over)
 
     async def enter(self, request: EnterRequest) -> EnterAnswer:

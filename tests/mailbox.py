@@ -12,6 +12,7 @@ import httpx
 from cli.mailbox.process import serve
 from infra.settings import Settings
 from tests.parts import free_port
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ async def running_mailbox(tmp_path: Path, **overrides: Any) -> AsyncIterator[Mai
     )
     serving = asyncio.create_task(serve(settings))
     try:
-        async with httpx.AsyncClient(base_url=settings.mailbox_url, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=settings.mailbox_url, trust_env=False, timeout=PATIENCE
+        ) as http:
             await _ready(http, serving)
             yield Mailbox(settings, http)
     finally:
@@ -73,7 +76,7 @@ async def running_mailbox(tmp_path: Path, **overrides: Any) -> AsyncIterator[Mai
 
 
 async def _ready(http: httpx.AsyncClient, serving: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not serving.done():
             with contextlib.suppress(httpx.TransportError):
                 await http.get("/faults", timeout=1)

@@ -25,6 +25,7 @@ from temporalio.testing import WorkflowEnvironment
 from domain.temporal_names import SEARCH_ATTRIBUTES
 from infra.database.migrate import upgrade
 from infra.temporal import register
+from tests.patience import PATIENCE
 
 BIN = Path(sys.executable).parent
 _TEMPLATE = "sojourn_template"
@@ -62,13 +63,20 @@ class Postgres:
         """The URL of a database in it."""
         return f"postgresql://postgres:@/{name}?host={self.directory}"
 
-    @contextlib.asynccontextmanager
-    async def database(self) -> AsyncIterator[str]:
+    def database(self) -> contextlib.AbstractAsyncContextManager[str]:
         """A fresh, migrated database; gone afterwards."""
+        return self._database(_TEMPLATE)
+
+    def empty_database(self) -> contextlib.AbstractAsyncContextManager[str]:
+        """A fresh database with nothing in it; gone afterwards."""
+        return self._database("template1")
+
+    @contextlib.asynccontextmanager
+    async def _database(self, template: str) -> AsyncIterator[str]:
         name = f"test_{uuid.uuid4().hex[:12]}"
         admin = await asyncpg.connect(self.url("postgres"))
         try:
-            await admin.execute(f"create database {name} template {_TEMPLATE}")
+            await admin.execute(f"create database {name} template {template}")
             yield self.url(name)
             await admin.execute(f"drop database {name} with (force)")
         finally:
@@ -94,7 +102,7 @@ def running_postgres() -> Iterator[Postgres]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(postgres.pid, signal.SIGINT)
             with contextlib.suppress(psutil.Error):
-                psutil.Process(postgres.pid).wait(10)
+                psutil.Process(postgres.pid).wait(PATIENCE)
         shutil.rmtree(directory, ignore_errors=True)
 
 

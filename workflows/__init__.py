@@ -22,14 +22,16 @@ from domain.messages import (
 )
 from domain.outcomes import Outcome, OutcomeKind
 from workflows.driver import JourneyFailed
-from workflows.elsewhere import Entered, NotEntered, StillInside
 from workflows.journal import Rounds
 from workflows.journey import Journey
+from workflows.lateness import TooLate
 from workflows.matching import Match, on
 from workflows.parameters import Parameters
 from workflows.people import Reply
 from workflows.scopes import Until
-from workflows.waits import Arrival, Quiet, TooLate
+from workflows.verbs.hearing import Quiet
+from workflows.verbs.leading import Entered, NotEntered, StillInside
+from workflows.verbs.timing import Arrival
 
 __all__ = [
     "AFTER_EXIT",

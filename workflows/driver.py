@@ -12,8 +12,8 @@ from domain.enrollments import EndRequest
 from domain.outcomes import Outcome, OutcomeKind
 from workflows import attributes
 from workflows.enrollment import Enrollment
+from workflows.lateness import TooLate
 from workflows.short_calls import short_call
-from workflows.waits import TooLate
 
 
 class JourneyFailed(Exception):

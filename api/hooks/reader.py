@@ -1,7 +1,6 @@
 """From a tool's payload to what the store accepts."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from api.body import Doubts, check_event
@@ -75,7 +74,7 @@ class HookReader:
             incoming = self._reader.read("track", item, post)
         except Refused as error:
             return Rejection(error, body, event.message_id)
-        return replace(incoming, effects={**(incoming.effects or {}), **effects} or None)
+        return incoming._replace(effects={**(incoming.effects or {}), **effects} or None)
 
 
 def _has_name(event: Mapped) -> bool:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import orjson
@@ -44,9 +44,8 @@ _TRY_LATER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One event, read and checked, on its way into the store.
+class Incoming(NamedTuple):
+    """One event, read and checked, on its way into the store: its fields are `accept`'s, in order.
 
     Attributes:
         properties: JSON text.
@@ -238,19 +237,10 @@ class Acceptor:
             start = end
 
     async def _call(self, items: Sequence[Incoming]) -> list[bool]:
-        columns: tuple[list[Any], ...] = (
-            [i.source_id for i in items],
-            [i.message_id for i in items],
-            [i.user_id for i in items],
-            [i.anonymous_id for i in items],
-            [i.type for i in items],
-            [i.name for i in items],
-            [i.occurred_at for i in items],
-            [i.received_at for i in items],
-            [i.properties for i in items],
-            [i.context for i in items],
-            [None if i.effects is None else orjson.dumps(i.effects).decode() for i in items],
-        )
+        *plain, effects = zip(*items, strict=True)
+        plain.append(tuple(None if e is None else orjson.dumps(e).decode() for e in effects))
+        # An array of nothing but null is as well no array, and costs nothing.
+        columns = [None if column.count(None) == len(column) else column for column in plain]
         for remaining in reversed(range(_TRIES)):
             try:
                 accepted, routed = await self._transaction(items, columns)
@@ -271,7 +261,7 @@ class Acceptor:
         return new
 
     async def _transaction(
-        self, items: Sequence[Incoming], columns: tuple[list[Any], ...]
+        self, items: Sequence[Incoming], columns: Sequence[Sequence[Any] | None]
     ) -> tuple[list[int], bool]:
         if self._keeper is None or not any(_is_computed(item) for item in items):
             return tuple(await self._pool.fetchrow(_ACCEPT, *columns))

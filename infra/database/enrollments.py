@@ -50,11 +50,12 @@ class PostgresEnrollments:
                 )
             ):
                 return EndAnswer(ended=False, news=[Envelope(**item) for item in news])
+            over = request.hand_over
+            # Asked before the end: of one that somebody else has ended nobody is handed over.
+            may = over is not None and await _may_enter(connection, over)
             if row["state"] == "live":
                 await _close(connection, request.enrollment_id, request.outcome)
-            handed_over = None
-            if request.hand_over is not None:
-                handed_over = await _enter(connection, customer, request.hand_over)
+            handed_over = None if over is None else await _enter(connection, customer, over, may)
             return EndAnswer(ended=True, news=[], handed_over=handed_over)
 
     async def enter(self, request: EnterRequest) -> EnterAnswer:
@@ -68,12 +69,8 @@ class PostgresEnrollments:
         """
         async with self._pool.acquire() as connection, connection.transaction():
             customer = await lock_customer(connection, request.customer_id)
-            may = await connection.fetchval(_MAY_ENTER, request.enrollment_id, request.step)
-            if may is None:
-                raise LookupError(f"no enrollment {request.enrollment_id}")
-            if not may:
-                return EnterAnswer(refused="the enrollment that asks has ended")
-            return await _enter(connection, customer, request)
+            may = await _may_enter(connection, request)
+            return await _enter(connection, customer, request, may)
 
     async def ended_outside(self, enrollment_id: str, reason: str) -> bool:
         """Record that an enrollment's workflow is gone without its own consent (semantics 16).
@@ -104,7 +101,19 @@ async def _close(connection: Connection, enrollment_id: str, outcome: Outcome) -
     await connection.execute("delete from backlog where enrollment_id = $1", enrollment_id)
 
 
-async def _enter(connection: Connection, customer: str, request: EnterRequest) -> EnterAnswer:
+async def _may_enter(connection: Connection, request: EnterRequest) -> bool:
+    """Whether the enrollment that asks is live, or has asked for this before."""
+    may: bool | None = await connection.fetchval(_MAY_ENTER, request.enrollment_id, request.step)
+    if may is None:
+        raise LookupError(f"no enrollment {request.enrollment_id}")
+    return may
+
+
+async def _enter(
+    connection: Connection, customer: str, request: EnterRequest, may: bool
+) -> EnterAnswer:
+    if not may:
+        return EnterAnswer(refused="the enrollment that asks has ended")
     assert request.entry is not None, "whoever asks the store says what the journey declares"
     row = await connection.fetchrow(
         "select * from enter_from($1, $2, $3, $4, $5, $6, $7)",

@@ -1,4 +1,4 @@
-"""What customers did before, read by index: a long history costs no more than a short one."""
+"""What customers did before, read from the index of their events."""
 
 from domain.events import Envelope
 from domain.history import LookBack

@@ -230,14 +230,12 @@ class EventRow(SQLModel, table=True):
 
     __tablename__ = "event"
     __table_args__ = (
-        Index(None, "customer_id", "received_at"),
+        # What it includes, `look_back` asks without a look at the events.
         Index(
-            "ix_event_customer_id_name_occurred_at_id",
+            None,
             "customer_id",
-            "name",
-            "occurred_at",
-            "id",
-            postgresql_where=text("type = 'track'"),
+            "received_at",
+            postgresql_include=["name", "type", "occurred_at", "id"],
         ),
     )
 

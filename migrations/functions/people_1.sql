@@ -2,8 +2,9 @@
 -- that people have, and who entered which journey from which. Called by infra/database.
 
 -- What a customer did before an enrollment began, in the order in which it happened; of more than
--- `p_most` the latest. Null where there is no such enrollment. Planned anew each time: the
--- difference between the indexes is the customer's whole history.
+-- `p_most` what arrived last. Null where there is no such enrollment. It goes back through the
+-- index of the customer's events, which has all that is asked, and reads no event that is not
+-- found. Planned anew each time: a plan from when the table was empty would not use it.
 create function look_back(
     p_customer text, p_enrollment text, p_names text[], p_since timestamptz, p_most int)
 returns jsonb language plpgsql stable set plan_cache_mode = force_custom_plan as $$
@@ -12,31 +13,33 @@ declare
     v_latest timestamptz;
     v_found jsonb;
 begin
-    -- Nothing happens after it was received, but two processes' clocks may differ.
+    -- The number says what came before; the time, where to begin, and two processes' may differ.
     select e.id, e.received_at + interval '1 hour' into v_began, v_latest
         from delivery d join event e on e.source_id = d.source_id and e.message_id = d.message_id
         where d.enrollment_id = p_enrollment and d.number = 1;
     if v_began is null then
         return null;
     end if;
+    with found as materialized (
+        select f.* from unnest(ids_of(survivor(p_customer))) who (id) cross join lateral (
+            select customer_id, received_at, id from event
+            where customer_id = who.id and name = any (p_names) and type = 'track'
+            and occurred_at >= p_since and id < v_began
+            -- Nothing happens after it has arrived.
+            and received_at >= p_since and received_at <= v_latest
+            order by received_at desc, id desc limit p_most) f
+        order by f.received_at desc, f.id desc limit p_most)
     select coalesce(jsonb_agg(
         jsonb_build_object(
             'number', 0,
-            'name', x.name,
-            'event_id', x.message_id,
+            'name', e.name,
+            'event_id', e.message_id,
             'occurred_at',
-                to_char(x.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US+00:00"'),
-            'properties', x.properties)
-        order by x.occurred_at, x.id), '[]') into v_found
-    from (
-        select v.* from unnest(ids_of(survivor(p_customer))) who (id)
-            cross join (select distinct unnest(p_names)) wanted (name)
-            cross join lateral (
-                select id, name, message_id, occurred_at, properties from event
-                where customer_id = who.id and name = wanted.name and type = 'track'
-                and occurred_at >= p_since and occurred_at <= v_latest and id < v_began
-                order by occurred_at desc, id desc limit p_most) v
-        order by v.occurred_at desc, v.id desc limit p_most) x;
+                to_char(e.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US+00:00"'),
+            'properties', e.properties)
+        order by e.occurred_at, e.id), '[]') into v_found
+    from found f join event e
+        on e.customer_id = f.customer_id and e.received_at = f.received_at and e.id = f.id;
     return v_found;
 end $$;
 

@@ -23,12 +23,13 @@ _NEW = (
 
 
 def upgrade() -> None:
+    op.drop_index("ix_event_customer_id_received_at", "event")
     op.create_index(
-        "ix_event_customer_id_name_occurred_at_id",
+        op.f("ix_event_customer_id_received_at"),
         "event",
-        ["customer_id", "name", "occurred_at", "id"],
+        ["customer_id", "received_at"],
         unique=False,
-        postgresql_where=sa.text("type = 'track'"),
+        postgresql_include=["name", "type", "occurred_at", "id"],
     )
     op.create_table(
         "assignment",
@@ -125,7 +126,13 @@ def downgrade() -> None:
         op.execute(f"drop function {signature}")
     for table in ("task", "entrance", "assignment"):
         op.drop_table(table)
-    op.drop_index("ix_event_customer_id_name_occurred_at_id", "event")
+    op.drop_index("ix_event_customer_id_received_at", "event")
+    op.create_index(
+        op.f("ix_event_customer_id_received_at"),
+        "event",
+        ["customer_id", "received_at"],
+        unique=False,
+    )
 
 
 def _functions(name: str) -> list[str]:

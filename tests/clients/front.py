@@ -14,9 +14,7 @@ from api.cors import TrackingCors
 from api.problems import problem
 from api.tracking import PATHS
 from tests.api import Api
-
-_WITHIN = 60.0
-_ARRIVED_WITHIN = 60.0
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Server:
 
     async def answered(self, path: str, status: int) -> None:
         """Returns once a post to this path has had this answer."""
-        async with asyncio.timeout(_ARRIVED_WITHIN):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if (path, status) in {(seen.path, seen.status) for seen in self.front.seen}:
                     return
@@ -93,7 +91,7 @@ class Server:
 
     async def events(self, user: str, count: int) -> list[dict[str, Any]]:
         """A customer's events in the order in which they happened, once there are so many."""
-        async with asyncio.timeout(_ARRIVED_WITHIN):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if await self.api.customers(user_id=user):
                     timeline = await self.api.about("timeline", user=user)
@@ -121,7 +119,7 @@ async def run_client(command: Sequence[str], job: Any, cwd: Path | None = None) 
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_WITHIN):
+        async with asyncio.timeout(PATIENCE):
             output, errors = await process.communicate(json.dumps(job).encode())
     except BaseException:
         process.kill()

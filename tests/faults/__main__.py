@@ -6,13 +6,15 @@ import os
 import random
 import signal
 import sys
+from typing import NoReturn
 
+from cli.leaving import leave_after
 from tests.faults.report import table
 from tests.faults.run import Wish, run
 
 
-def main() -> int:
-    """Read the arguments, run, and say how it went; 0 if nothing is wrong."""
+def main() -> NoReturn:
+    """Read the arguments, run, and say how it went; exit code 0 if nothing is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seconds", type=float, default=120, help="of load and faults")
     parser.add_argument("--seed", type=int, default=None, help="by default a random one")
@@ -39,7 +41,7 @@ def main() -> int:
     _say(f"seed {seed}")
     result = asyncio.run(run(wish, _say))
     _say("\n" + table(result))
-    return 1 if result.verdict.wrong else 0
+    sys.exit(1 if result.verdict.wrong else 0)
 
 
 def _say(line: str) -> None:
@@ -48,4 +50,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_after(main)

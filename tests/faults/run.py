@@ -119,7 +119,7 @@ async def _play(
         mailbox,
         list(load.log.posted.values()),
         unsettled,
-        within=30,
+        within=wish.patience,
     )
     return Result(
         wish,

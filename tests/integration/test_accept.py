@@ -15,6 +15,7 @@ from domain.outcomes import Outcome
 from infra.database.accept import Acceptor, Incoming, entry_effect
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.pool import Pool, open_pool
+from tests.patience import PATIENCE
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -332,6 +333,44 @@ async def test_an_event_in_the_same_batch_after_its_journeys_entry_is_heard(worl
     assert await world.heard() == [(1, "entry"), (2, "after")]
 
 
+async def test_each_of_several_entries_in_a_batch_hears_what_comes_after_it(world: World) -> None:
+    await world.accept(entry("old", name="heard", message="e0"))
+    await world.accept(
+        event(message="n1"),
+        entry("first", name="heard", message="e1"),
+        event(message="n2"),
+        entry("second", message="e2"),
+        entry("first", name="heard", message="refused"),
+        event(message="n3"),
+    )
+    assert await world.heard("old") == [
+        *((1, "e0"), (2, "n1"), (3, "e1")),
+        *((4, "n2"), (5, "refused"), (6, "n3")),
+    ]
+    assert await world.heard("first") == [(1, "e1"), (2, "n2"), (3, "refused"), (4, "n3")]
+    assert await world.heard("second") == [(1, "e2"), (2, "refused"), (3, "n3")]
+
+
+async def test_duplicates_among_a_batch_leave_no_gap_and_change_nothing(world: World) -> None:
+    opened = ticket("open", NOW)
+    await world.accept(entry(message="e1"), event(message="n1"), opened)
+    await world.accept(ticket("close", NOW + timedelta(minutes=1)))
+    taken = await world.accept(
+        event(message="n2"),
+        event(message="n1"),
+        opened,
+        entry("second", message="e2"),
+        entry(message="e1"),
+        event(message="n3"),
+        event(message="n2"),
+    )
+    assert taken == [True, False, False, True, False, True, False]
+    assert await world.heard() == [(1, "e1"), (2, "n1"), (3, "n2"), (4, "n3")]
+    assert await world.heard("second") == [(1, "e2"), (2, "n3")]
+    assert not await world.is_held()
+    assert await world.value("select count(*) from refusal") == 0
+
+
 async def test_every_live_enrollment_that_listens_hears(world: World) -> None:
     await world.accept(
         entry("one", key="a"),
@@ -406,12 +445,14 @@ async def test_an_event_that_nobody_hears_waits_for_nothing(world: World) -> Non
     await world.accept(entry())
     async with world.pool.acquire() as deciding, deciding.transaction():
         await deciding.execute("select 1 from customer for no key update")
-        answer = await asyncio.wait_for(world.accept(event("unheard"), event(kind="page")), 5)
+        answer = await asyncio.wait_for(
+            world.accept(event("unheard"), event(kind="page")), PATIENCE
+        )
     assert answer == [True, True]
 
 
 async def somebody_waits(world: World, number: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             waiting = await world.value(
                 "select count(*) from pg_stat_activity"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.api import Api, running_api
+from tests.patience import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -57,10 +58,7 @@ async def test_the_api_notices_what_time_alone_brings_about(api: Api) -> None:
         await api.track("Order Completed", {"order_id": order}, timestamp=almost)
     sweeping = asyncio.create_task(api.app.state.sweep.run())
     try:
-        for _ in range(200):
-            if await api.count("membership"):
-                break
-            await asyncio.sleep(0.05)
+        await eventually(lambda: api.count("membership"))
     finally:
         sweeping.cancel()
     entered = (await api.about("timeline"))[0]
@@ -84,7 +82,7 @@ async def _sojourn(database_url: str, *arguments: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return process.returncode, said.decode()
 

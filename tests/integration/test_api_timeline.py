@@ -1,5 +1,6 @@
 """A customer's timeline: everything in one list, filtered, in pages, across merges."""
 
+import statistics
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -231,12 +232,12 @@ async def test_a_hundred_thousand_events_do_not_slow_a_page(api: Api) -> None:
     whole = (await api.customer(user_id="u1"))["id"]
     before: str | None = None
     seen: list[str] = []
-    longest = 0.0
+    took: list[float] = []
     for _ in range(10):
         began = time.perf_counter()
         place = {} if before is None else {"before": before}
         page = (await api.get(f"/customers/{whole}/timeline", limit=100, **place)).json()
-        longest = max(longest, time.perf_counter() - began)
+        took.append(time.perf_counter() - began)
         seen += [item["at"] for item in page["timeline"]]
         before = page["next"]
     assert seen == sorted(seen, reverse=True)
@@ -246,5 +247,6 @@ async def test_a_hundred_thousand_events_do_not_slow_a_page(api: Api) -> None:
         " order by received_at desc, id desc limit 100",
         whole,
     )
-    assert "Index Scan" in "".join(row[0] for row in plan)
-    assert longest < 1  # a page that read and sorted everything takes longer than all ten
+    assert "Index Only Scan" in "".join(row[0] for row in plan)
+    # A page that read and sorted everything takes longer than all ten.
+    assert statistics.median(took) < 1

@@ -29,6 +29,7 @@ from tests.audiences import (
     shop,
     spent,
 )
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -177,10 +178,11 @@ async def test_nobody_else_can_say_that_a_customer_entered_a_segment(store: Shop
 
 
 async def test_time_alone_makes_a_customer_enter_and_the_sweep_says_so_once(store: Shop) -> None:
-    almost = 60 * DAY - timedelta(seconds=1)
+    soon = timedelta(seconds=4)
+    almost = 60 * DAY - soon
     await store.accept(store.purchase(1, ago=almost), store.purchase(1, user="u2", ago=almost))
     assert (await store.customer()).segments == ()
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(soon.total_seconds())
     # Right at the moment of the decision, whether or not the sweep has been there.
     assert (await store.customer()).segments == ("lapsing",)
     assert await store.moves() == []
@@ -215,7 +217,7 @@ async def test_a_sweep_waits_for_nobody(store: Shop) -> None:
         await busy.execute(
             "select 1 from customer where id = $1 for no key update", await store.id_of()
         )
-        assert await asyncio.wait_for(store.sweep(), 5) == 1
+        assert await asyncio.wait_for(store.sweep(), PATIENCE) == 1
 
 
 # Look-ups.

@@ -34,6 +34,7 @@ from infra.channels.envelope import compose, message_id, parse_recipient, parse_
 from infra.channels.over_http import retry_after
 from tests.mailbox import Mailbox, running_mailbox
 from tests.parts import free_port
+from tests.patience import PATIENCE, eventually
 
 SENT_AT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 FAMILY = "👩‍👧"
@@ -238,8 +239,8 @@ async def test_a_connection_lost_after_data_is_ambiguous_and_the_message_was_tak
 
 
 async def test_no_answer_in_time_after_data_is_ambiguous(mailbox: Mailbox) -> None:
-    await mailbox.fault("email", "slow", seconds=5)
-    channel = EmailChannel("127.0.0.1", mailbox.settings.smtp_port, "a@b.example", timeout=0.3)
+    await mailbox.fault("email", "slow", seconds=60)
+    channel = EmailChannel("127.0.0.1", mailbox.settings.smtp_port, "a@b.example", timeout=2)
     assert isinstance(await channel.deliver(parcel()), Ambiguous)
     assert len(await mailbox.messages()) == 1
     await channel.close()
@@ -304,7 +305,7 @@ class Server:
     async def answer(self, times: int = 1, **options: Any) -> list[ProviderAnswer]:
         server = await asyncio.start_server(self.talk, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        channel = EmailChannel("127.0.0.1", port, "a@b.example", **{"timeout": 2, **options})
+        channel = EmailChannel("127.0.0.1", port, "a@b.example", **{"timeout": PATIENCE, **options})
         answers = [await channel.deliver(parcel()) for _ in range(times)]
         await channel.close()
         server.close()
@@ -398,9 +399,9 @@ async def test_a_cancelled_send_leaves_no_half_conversation_behind(
     mailbox: Mailbox, email: Channel
 ) -> None:
     await email.deliver(parcel("first@shop.example"))
-    await mailbox.fault("email", "slow", seconds=3)
+    await mailbox.fault("email", "slow", seconds=60)
     sending = asyncio.create_task(email.deliver(parcel("second@shop.example")))
-    await asyncio.sleep(0.2)
+    await eventually(mailbox.messages, lambda taken: len(taken) == 2)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
@@ -424,7 +425,7 @@ async def test_an_email_takes_a_few_milliseconds(email: Channel) -> None:
         start = time.perf_counter()
         await email.deliver(parcel(html="<p>Hello</p>"))
         took.append(time.perf_counter() - start)
-    assert sorted(took)[25] < 0.05  # a few in fact; machines that run tests are busy
+    assert min(took) < 0.03  # a few in fact, and 40 if it waited for TCP; machines are busy
 
 
 # Push
@@ -489,8 +490,8 @@ async def test_what_a_push_providers_answer_means(
 
 
 async def test_a_push_without_an_answer_in_time_is_ambiguous(mailbox: Mailbox) -> None:
-    await mailbox.fault("push", "slow", seconds=2)
-    channel = PushChannel(mailbox.settings.mailbox_url, "p", timeout=0.3)
+    await mailbox.fault("push", "slow", seconds=60)
+    channel = PushChannel(mailbox.settings.mailbox_url, "p", timeout=2)
     assert isinstance(await channel.deliver(parcel("t")), Ambiguous)
     assert len(await mailbox.messages()) == 1
     await channel.close()

@@ -19,6 +19,7 @@ from api.body import LARGEST_BODY
 from api.process import serve_app
 from infra.web import listen
 from tests.api import Api, door_to, running_api, slow_key
+from tests.patience import PATIENCE
 
 CLIENT = Path(__file__).parents[1] / "clients_cloudevents"
 DEV = {"Authorization": "Bearer dev"}
@@ -87,7 +88,7 @@ def node_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copytree(CLIENT, folder, ignore=shutil.ignore_patterns("node_modules"))
     install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(
-        install, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        install, cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     yield folder
@@ -122,7 +123,7 @@ async def test_the_stock_sdk_for_javascript_posts_in_every_mode(
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
-            output, _ = await asyncio.wait_for(process.communicate(orjson.dumps(given)), 30)
+            output, _ = await asyncio.wait_for(process.communicate(orjson.dumps(given)), PATIENCE)
             assert process.returncode == 0
             return [orjson.loads(line) for line in output.splitlines()]
 

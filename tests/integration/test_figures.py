@@ -7,6 +7,7 @@ import pytest
 
 from infra.database.figures import Figures
 from infra.database.pool import Pool
+from tests.patience import PATIENCE
 
 VERDICTS = ("sending", "sent", "held", "suppressed", "unknown")
 CHANNELS = ("email", "push")
@@ -68,9 +69,9 @@ async def test_what_is_not_committed_is_neither_counted_nor_waited_for(
     await insert(pool, "m1", "sent", "email")
     async with pool.acquire() as connection, connection.transaction():
         await insert(connection, "m2", "sent", "email")
-        await asyncio.wait_for(figures.refresh(), 1)
+        await asyncio.wait_for(figures.refresh(), PATIENCE)
         assert figures.messages == {("sent", "email"): 1}
-        await asyncio.wait_for(insert(pool, "m3", "sent", "email"), 1)
+        await asyncio.wait_for(insert(pool, "m3", "sent", "email"), PATIENCE)
     await figures.refresh()
     assert figures.messages == {("sent", "email"): 3}
 

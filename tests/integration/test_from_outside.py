@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -26,12 +25,15 @@ from infra.relay import Relay
 from journeys.abandoned_cart import AbandonedCart, CartParameters
 from journeys.catalog import Catalog
 from rehearsal import PlainRenderer, RecordingChannel
+from tests.patience import eventually
 from tests.worlds import PostgresWorld, postgres_world, track
 from worker.process import build_workers
 from workflows import Journey, Outcome
 
 CART = CartAbandoned(cart_id="cart-of-this-test")
 _AT = "2026-01-01T00:00:00+00:00"
+_WAIT = timedelta(seconds=5)
+"""Long enough for a worker to end meanwhile."""
 
 
 @pytest.fixture
@@ -65,15 +67,6 @@ async def running(
             await carrying
 
 
-async def until(ask: Callable[[], Awaitable[Any]], within: float = 20) -> Any:
-    """Ask until the answer is true."""
-    end = time.monotonic() + within
-    while not (answer := await ask()):
-        assert time.monotonic() < end, f"still {answer!r} after {within} s"
-        await asyncio.sleep(0.05)
-    return answer
-
-
 async def _enroll(
     world: PostgresWorld, temporal: WorkflowEnvironment, **parameters: timedelta
 ) -> WorkflowHandle[Any, Any]:
@@ -92,7 +85,7 @@ async def _enroll(
             return bool(await handle.describe())
         return False
 
-    await until(there)
+    await eventually(there)
     return handle
 
 
@@ -105,7 +98,7 @@ async def test_16_a_reset_sends_nothing_a_second_time_and_hears_again(
     async def sent() -> bool:
         return len(channel.parcels) == 1
 
-    await until(sent)
+    await eventually(sent)
     first_task = next(
         event.event_id
         for event in (await handle.fetch_history()).events
@@ -125,14 +118,14 @@ async def test_16_a_reset_sends_nothing_a_second_time_and_hears_again(
         status = await handle.query("status")
         return "sent by push" in status["story"]
 
-    await until(story_says_sent)
+    await eventually(story_says_sent)
     assert len(channel.parcels) == 1
     await world.acknowledge(PurchaseMade(order_id="o1", cart_id=CART.cart_id))
 
     async def ended() -> bool:
         return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
 
-    await until(ended)
+    await eventually(ended)
     assert len(channel.parcels) == 1
 
 
@@ -148,7 +141,7 @@ async def test_16_cancelling_in_temporal_is_recorded_in_the_store(
             "select outcome from enrollment where workflow_id = $1", handle.id
         )
 
-    assert await until(outcome) == "cancelled"
+    assert await eventually(outcome) == "cancelled"
 
 
 @workflow.defn(name="Mended")
@@ -168,7 +161,7 @@ class _Mended(Journey[CartAbandoned], listens=[PurchaseMade]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Hear what was kept meanwhile."""
-        purchase = await self.wait_for(PurchaseMade, timeout=timedelta(seconds=2))
+        purchase = await self.wait_for(PurchaseMade, timeout=_WAIT)
         return Outcome.completed(f"{purchase and purchase.order_id} {cart.cart_id}")
 
 
@@ -223,13 +216,13 @@ async def test_2_an_event_and_a_timer_due_in_the_same_task_the_event_wins(
             events = (await handle.fetch_history()).events
             return any(e.event_type == EventType.EVENT_TYPE_TIMER_STARTED for e in events)
 
-        await until(waiting)
+        await eventually(waiting)
 
     async def fired() -> bool:
         events = (await handle.fetch_history()).events
         return any(e.event_type == EventType.EVENT_TYPE_TIMER_FIRED for e in events)
 
-    await until(fired)  # nobody is there to see it
+    await eventually(fired)  # nobody is there to see it
     await world.acknowledge(PurchaseMade(order_id="o1"))
     await handle.signal(
         "purchase_made", [Envelope(2, "purchase_made", "e2", _AT, {"order_id": "o1"})]
@@ -251,7 +244,7 @@ async def test_17_a_bug_parks_the_journey_until_the_fix_is_deployed(
             description = (await handle.describe()).raw_description
             return description.pending_workflow_task.attempt > 1
 
-        await until(failing)
+        await eventually(failing)
     await world.acknowledge(PurchaseMade(order_id="o1"))
     await handle.signal(
         "purchase_made", [Envelope(2, "purchase_made", "e2", _AT, {"order_id": "o1"})]
@@ -277,7 +270,7 @@ async def test_17_a_timeout_that_nobody_caught_is_a_bug_and_parks_the_journey(
             events = (await handle.fetch_history()).events
             return any(e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED for e in events)
 
-        await until(failing)
+        await eventually(failing)
         assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
         await handle.terminate()
     state = await world.pool.fetchval(

@@ -6,6 +6,7 @@ import sys
 
 from infra.database.pool import close_pool, open_pool
 from tests.api import running_api
+from tests.patience import PATIENCE
 
 
 async def health(database_url: str) -> tuple[int | None, str]:
@@ -15,7 +16,7 @@ async def health(database_url: str) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     return process.returncode, said.decode()
 
 

@@ -23,6 +23,7 @@ from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
 from infra.database.pool import Pool, open_pool
 from tests.integration.test_accept import NOW, entry, event
+from tests.patience import PATIENCE
 from tests.worlds import by_push
 
 
@@ -544,7 +545,7 @@ async def test_one_who_is_in_a_journey_is_refused_whatever_the_other_has_ended(
 
 
 async def _somebody_waits(store: Store, number: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             waiting = await store.value(
                 "select count(*) from pg_stat_activity"

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,11 +17,13 @@ from journeys.abandoned_cart import AbandonedCart
 from journeys.catalog import Catalog
 from rehearsal import PlainRenderer, RecordingChannel
 from tests.api import Api, running_api
+from tests.patience import PATIENCE, eventually
 from worker.process import build_workers
 from workflows.attributes import CUSTOMER
 
-PATIENCE = 3.0
-_PARAMETERS = {"abandoned_cart": {"patience": f"PT{PATIENCE}S", "cap": {"count": 1}}}
+_REMINDED_AFTER = 6.0
+"""Seconds: the customers have become one by then."""
+_PARAMETERS = {"abandoned_cart": {"patience": f"PT{_REMINDED_AFTER}S", "cap": {"count": 1}}}
 
 
 @pytest.fixture
@@ -58,18 +59,9 @@ async def api(
                 await temporal.client.get_workflow_handle(row["workflow_id"]).terminate()
 
 
-async def until(ask: Callable[[], Awaitable[Any]], within: float = 20) -> Any:
-    """Ask until the answer is true."""
-    end = time.monotonic() + within
-    while not (answer := await ask()):
-        assert time.monotonic() < end, f"still {answer!r} after {within} s"
-        await asyncio.sleep(0.05)
-    return answer
-
-
 async def end_of(handle: WorkflowHandle[Any, Outcome]) -> Outcome:
     """How it ends, soon."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         return await handle.result()
 
 
@@ -86,7 +78,7 @@ async def _abandon(api: Api, device: str, *carts: str) -> None:
         waiting = "select count(*) from enrollment where customer_id = $1 and run_id is null"
         return bool(await api.pool.fetchval(waiting, who) == 0)
 
-    await until(run)
+    await eventually(run)
 
 
 async def _handles(
@@ -123,7 +115,7 @@ async def test_two_devices_with_running_journeys_become_one_customer(
         about = await handles[laptop, "c-laptop"].describe()
         return bool(about.typed_search_attributes.get(CUSTOMER) == phone)
 
-    await until(follows)
+    await eventually(follows)
     for number, cart in enumerate(("c-phone", "c-laptop")):
         await api.track("purchase_made", {"order_id": f"o{number}", "cart_id": cart})
     assert (await end_of(handles[phone, "c-phone"])).kind == "converted"
@@ -133,7 +125,7 @@ async def test_two_devices_with_running_journeys_become_one_customer(
     async def reminded() -> bool:
         return len(channel.parcels) > 0
 
-    await until(reminded)
+    await eventually(reminded)
     await api.track("purchase_made", {"order_id": "o9", "cart_id": "c-both"})
     assert (await end_of(handles[phone, "c-both"])).kind == "converted"
     assert len(channel.parcels) == 1
@@ -170,5 +162,5 @@ async def test_the_cap_is_one_for_both_and_a_purchase_on_the_other_device_counts
         rows = await api.about("messages")
         return {row["reason"] for row in rows} == {"accepted_by_provider", "cap_reached"}
 
-    await until(decided)
+    await eventually(decided)
     assert len(channel.parcels) == 1

@@ -1,8 +1,10 @@
 import asyncio
 
+import asyncpg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
@@ -50,3 +52,32 @@ async def test_going_back_and_forth_keeps_what_both_know(pool: Pool, database_ur
     codes = await pool.fetch("select code from refusal order by id")
     assert [row["code"] for row in codes] == ["already_enrolled", "already_enrolled"]
     await acceptor.close()
+
+
+async def test_every_migration_can_be_taken_back(postgres: Postgres) -> None:
+    async with postgres.empty_database() as url:
+        alembic = config(url)
+        scripts = list(ScriptDirectory.from_config(alembic).walk_revisions())[::-1]
+        made: dict[str | None, set[str]] = {}
+        for script in scripts:
+            await asyncio.to_thread(command.upgrade, alembic, script.revision)
+            made[script.revision] = await _functions(url)
+        for script in scripts[:0:-1]:
+            before = script.down_revision
+            assert isinstance(before, str)
+            await asyncio.to_thread(command.downgrade, alembic, before)
+            assert await _functions(url) == made[before]
+        await asyncio.to_thread(command.upgrade, alembic, "head")
+        assert await _functions(url) == made[scripts[-1].revision]
+
+
+async def _functions(url: str) -> set[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "select pg_get_functiondef(oid) as made from pg_proc"
+            " where pronamespace = 'public'::regnamespace"
+        )
+        return {row["made"] for row in rows}
+    finally:
+        await connection.close()

@@ -1,8 +1,8 @@
-"""From one journey into another: to wait for its end, to start it, to hand the customer over."""
+"""Leading: the customer into other journeys: through one and back, or over to it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -10,11 +10,15 @@ from activities.enrollments import EnrollmentActivities
 from domain.enrollments import EnterAnswer, EnterRequest
 from domain.events import Event, JourneyEnded
 from domain.outcomes import Outcome, OutcomeKind
-from workflows.enrollment import Enrollment
 from workflows.journal import Step
 from workflows.matching import Match
 from workflows.short_calls import short_call
-from workflows.waits import Waits
+from workflows.verbs.hearing import Hears
+
+if TYPE_CHECKING:
+    from workflows.journey import Journey
+
+A = TypeVar("A", bound=Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +45,60 @@ class StillInside:
     kind: Literal["still_inside"] = "still_inside"
 
 
-class Elsewhere:
-    """The ways of one enrollment into other journeys."""
-
-    def __init__(self, enrollment: Enrollment, waits: Waits) -> None:
-        self._enrollment = enrollment
-        self._waits = waits
+class Leads(Hears):
+    """Leads the customer into other journeys."""
 
     async def through(
-        self, journey: str, event: Event, timeout: timedelta, name: str | None
+        self,
+        journey: "type[Journey[A, Any]]",
+        event: A,
+        /,
+        *,
+        timeout: timedelta,
+        step: str | None = None,
     ) -> Outcome | NotEntered | StillInside:
-        """See `Journey.through`."""
-        entered = await self._enter(journey, event, name or f"through_{journey}", wait=True)
+        """Take the customer through another journey, and wait for its end.
+
+        It is an enrollment like any other, by that journey's own rules of entry.
+
+        Args:
+            journey: the other journey.
+            event: an event that starts it; no other journey hears it.
+            timeout: how long to wait; the other journey goes on after that.
+            step: the step's name.
+
+        Returns:
+            Its outcome, or `NotEntered` with the reason, or `StillInside`.
+        """
+        name = step or f"through_{journey.declaration.name}"
+        entered = await self._enter(journey.declaration.name, event, name, wait=True)
         if isinstance(entered, NotEntered):
             return entered
-        ended = await self._waits.for_event(
+        ended = await self._for_event(
             Match(JourneyEnded, lambda end: end.enrollment_id == entered.enrollment_id),
             timeout,
             None,
-            f"{name or f'through_{journey}'}_ended",
+            f"{name}_ended",
         )
         if ended is None:
             return StillInside(entered.enrollment_id)
         return Outcome(kind=OutcomeKind(ended.outcome), reason=ended.reason)
 
-    async def enter(self, journey: str, event: Event, name: str | None) -> Entered | NotEntered:
-        """See `Journey.enter`."""
-        return await self._enter(journey, event, name or f"enter_{journey}", wait=False)
+    async def enter(
+        self, journey: "type[Journey[A, Any]]", event: A, /, *, step: str | None = None
+    ) -> Entered | NotEntered:
+        """Take the customer into another journey, and go on in this one at once."""
+        name = journey.declaration.name
+        return await self._enter(name, event, step or f"enter_{name}", wait=False)
 
-    def hand_over(self, journey: str, event: Event) -> Outcome:
-        """See `Journey.hand_over`."""
-        self._enrollment.hand_over = self._request(journey, event, "hand_over", wait=False)
-        return Outcome.completed(f"handed over to {journey}")
+    def hand_over(self, journey: "type[Journey[A, Any]]", event: A, /) -> Outcome:
+        """End here, and go on in another journey: one ends and the other begins at once.
+
+        return self.hand_over(Loyalty, purchase)
+        """
+        name = journey.declaration.name
+        self._enrollment.hand_over = self._request(name, event, "hand_over", wait=False)
+        return Outcome.completed(f"handed over to {name}")
 
     async def _enter(
         self, journey: str, event: Event, name: str, *, wait: bool
