@@ -1,6 +1,6 @@
 """What activities need of the outside world. `infra` implements these."""
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from domain.customers import Customer
@@ -15,6 +15,7 @@ from domain.messages import (
     SendRequest,
     Verdict,
 )
+from domain.schedules import EnrollAnswer, EnrollRequest, Moment
 
 
 class Gate(Protocol):
@@ -61,6 +62,23 @@ class Enrollments(Protocol):
 
     async def end(self, request: EndRequest) -> EndAnswer:
         """End an enrollment, or say what it must hear first."""
+        ...
+
+
+class ScheduledEntries(Protocol):
+    """Who is to be enrolled by the clock."""
+
+    async def next_moment(self, journey: str, day: date, after: datetime | None) -> Moment | None:
+        """The next moment at which it is time for somebody; None: for nobody any more."""
+        ...
+
+    async def enroll(self, request: EnrollRequest, most: int) -> EnrollAnswer:
+        """Enroll some of a moment's customers, nobody twice for the same day.
+
+        Args:
+            request: which.
+            most: at most so many; of others, who are not in the segment, any number is passed.
+        """
         ...
 
 
@@ -120,4 +138,5 @@ __all__ = [
     "Enrollments",
     "Gate",
     "Renderer",
+    "ScheduledEntries",
 ]

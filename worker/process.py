@@ -10,6 +10,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
+from activities.entries import EntryActivities
 from activities.messaging import MessagingActivities
 from audiences.catalog import discover as discover_audiences
 from domain.audiences import Audiences
@@ -18,11 +19,14 @@ from infra.database.customers import PostgresCustomers
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
 from infra.database.pool import Pool, close_pool, wait_for_pool
+from infra.database.scheduled import PostgresScheduledEntries
+from infra.schedules import keep_schedules
 from infra.settings import Settings
 from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
 from journeys.catalog import Catalog, discover
 from worker.sandbox import sandbox
+from workflows.enrolling import EnrollSegment
 from workflows.queues import JOURNEYS, SENDS
 
 _log = structlog.get_logger()
@@ -39,14 +43,25 @@ def build_workers(
     audiences: Audiences | None = None,
 ) -> list[Worker]:
     """One worker for the journeys, and one for each queue of sends beside theirs."""
-    customers = CustomerActivities(PostgresCustomers(pool, audiences or Audiences()))
+    audiences = audiences or Audiences()
+    customers = CustomerActivities(PostgresCustomers(pool, audiences))
+    entries = EntryActivities(
+        PostgresScheduledEntries(pool, audiences, catalog.schedules(), catalog.entry)
+    )
     enrollments = EnrollmentActivities(PostgresEnrollments(pool))
     polling = PollerBehaviorAutoscaling()
     journeys = Worker(
         client,
         task_queue=JOURNEYS,
-        workflows=catalog.workflows,
-        activities=[customers.look_up, enrollments.end, messaging.send, messaging.skip],
+        workflows=[*catalog.workflows, EnrollSegment],
+        activities=[
+            customers.look_up,
+            enrollments.end,
+            entries.next_moment,
+            entries.enroll,
+            messaging.send,
+            messaging.skip,
+        ],
         workflow_runner=sandbox(),
         max_cached_workflows=_CACHED_JOURNEYS,
         # No send waits for a connection after its place is reserved and its call noted.
@@ -88,6 +103,7 @@ async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
         async with contextlib.AsyncExitStack() as running:
             for worker in build_workers(client, catalog, messaging, pool, audiences):
                 await running.enter_async_context(worker)
+            await keep_schedules(client, catalog.schedules())
             names = [cls.declaration.name for cls in catalog.workflows]
             _log.info("ready", journeys=", ".join(names))
             await asyncio.Event().wait()

@@ -7,6 +7,7 @@ See docs/write-a-journey.md.
 
 from domain.enrollments import AFTER_EXIT, ALWAYS, ONCE, PerDay, ReEntry
 from domain.errors import JourneyError, UndeclaredEvent
+from domain.local_time import EVERY_DAY, WEEKDAYS, Day
 from domain.messages import (
     Cap,
     Delivery,
@@ -20,6 +21,7 @@ from domain.messages import (
     webhook,
 )
 from domain.outcomes import Outcome, OutcomeKind
+from domain.schedules import EVERYBODY, Schedule
 from workflows.journey import Journey, JourneyFailed
 from workflows.parameters import Parameters
 from workflows.scopes import Until
@@ -27,8 +29,12 @@ from workflows.scopes import Until
 __all__ = [
     "AFTER_EXIT",
     "ALWAYS",
+    "EVERYBODY",
+    "EVERY_DAY",
     "ONCE",
+    "WEEKDAYS",
     "Cap",
+    "Day",
     "Delivery",
     "Journey",
     "JourneyError",
@@ -38,6 +44,7 @@ __all__ = [
     "Parameters",
     "PerDay",
     "ReEntry",
+    "Schedule",
     "Sent",
     "Suppressed",
     "Template",

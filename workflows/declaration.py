@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get
 
 from domain.enrollments import Entry, PerDay, ReEntry, key_in_id
 from domain.errors import JourneyError, Refused, UndeclaredEvent
-from domain.events import Envelope, Event, event_type, event_types
+from domain.events import Envelope, Event, ScheduledEntry, event_type, event_types
+from domain.schedules import Schedule
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
 
@@ -42,6 +43,7 @@ class Declaration(Generic[E]):
     where: Callable[[E], bool] | None
     re_entry: ReEntry
     per_day: PerDay | None
+    schedule: Schedule | None
     summary: str
 
     def entry(self, event: E, parameters: Parameters) -> Entry | None:
@@ -171,6 +173,22 @@ def limit_of(cls: type, entries_per_day: int | PerDay | None) -> PerDay | None:
         return PerDay(entries_per_day)
     except ValueError as error:
         raise JourneyError(f"{cls.__name__}: `entries_per_day=`: {error}") from None
+
+
+def check_schedule(cls: type, schedule: Schedule | None, triggers: tuple[type[Event], ...]) -> None:
+    """Check that a journey with a schedule starts by its event, and the other way round.
+
+    Raises:
+        JourneyError: it does not; the sentence says what to write.
+    """
+    if schedule is not None and ScheduledEntry not in triggers:
+        union = " | ".join((*(kind.__name__ for kind in triggers), ScheduledEntry.__name__))
+        raise JourneyError(f"{cls.__name__} has a schedule: write `Journey[{union}]` for its event")
+    if schedule is None and ScheduledEntry in triggers:
+        raise JourneyError(
+            f"{cls.__name__} begins by a schedule but has none: add `schedule=Schedule(at=…, "
+            "segment=…)` to the class line"
+        )
 
 
 def check_waits(cls: type, listens: tuple[type[Event], ...]) -> None:

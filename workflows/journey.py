@@ -21,11 +21,13 @@ from domain.errors import JourneyError, Refused
 from domain.events import CUSTOMER_MERGED, Envelope, Event, event_type
 from domain.messages import Cap, Delivery, Message
 from domain.outcomes import Outcome, OutcomeKind
+from domain.schedules import Schedule
 from workflows import attributes
 from workflows.declaration import (
     Declaration,
     check_events,
     check_run,
+    check_schedule,
     check_takes,
     check_waits,
     event_types_in,
@@ -78,6 +80,7 @@ class Journey(ABC, Generic[E, P]):
         re_entry: when a customer may enter again with the same key.
         entries_per_day: how many enrollments it takes in a day, all customers together; a
             number is in days of UTC.
+        schedule: when customers enter it by the clock, with a `ScheduledEntry`.
 
     Attributes:
         declaration: what the class declares.
@@ -95,6 +98,7 @@ class Journey(ABC, Generic[E, P]):
         where: Callable[[Any], bool] | None = None,
         re_entry: ReEntry = AFTER_EXIT,
         entries_per_day: int | PerDay | None = None,
+        schedule: Schedule | None = None,
         **kwargs: Any,
     ) -> None:
         """Check what the journey declares and give it its signals and its driver.
@@ -111,6 +115,7 @@ class Journey(ABC, Generic[E, P]):
         check_run(cls, triggers)
         check_takes(cls, "key", key, triggers)
         check_takes(cls, "where", where, triggers)
+        check_schedule(cls, schedule, triggers)
         if not workflow.unsafe.in_sandbox():
             check_waits(cls, heard)
         name = snake_case(cls.__name__)
@@ -124,6 +129,7 @@ class Journey(ABC, Generic[E, P]):
             where=where,
             re_entry=re_entry,
             per_day=limit_of(cls, entries_per_day),
+            schedule=schedule,
             summary=(cls.__doc__ or name).strip().split("\n", maxsplit=1)[0],
         )
         add_signals(cls, heard)

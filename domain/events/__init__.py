@@ -36,6 +36,7 @@ from domain.events.commerce import (
     Product,
     PurchaseMade,
 )
+from domain.events.entries import ScheduledEntry
 from domain.events.feedback import ProductReviewed, SurveyAnswered
 from domain.events.friction import PageAbandoned, SearchAbandoned
 from domain.events.products import (
@@ -103,6 +104,7 @@ __all__ = [
     "PromotionClicked",
     "PromotionViewed",
     "PurchaseMade",
+    "ScheduledEntry",
     "SearchAbandoned",
     "SegmentEntered",
     "SegmentLeft",
