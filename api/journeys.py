@@ -1,15 +1,17 @@
 """`/journeys`: which there are, what starts them, who may enter them again."""
 
+from datetime import time
 from typing import Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic_core import to_jsonable_python
 
 from api.auth import may
 from api.customers import PartsOf
 from api.problems import documented
 from api.state import Parts
+from domain.schedules import Schedule
 from workflows.declaration import Declaration
 
 router = APIRouter(
@@ -51,6 +53,22 @@ class PerDayOut(BaseModel):
     zone: str
 
 
+class ScheduleOut(BaseModel):
+    """When a journey takes in a segment by the clock; no segment: everybody.
+
+    `zone` counts where `in_customers_zone` is false, or no zone of the customer is known.
+    """
+
+    words: str
+    at: time
+    days: list[str]
+    segment: str | None
+    in_customers_zone: bool
+    zone: str
+    rate: int = Field(description="Enrollments a second, at most.")
+    skip_if_late_seconds: float
+
+
 class ParameterOut(BaseModel):
     """A parameter as it is for who enters now, and as the code has it."""
 
@@ -68,6 +86,7 @@ class JourneyOut(BaseModel):
     keyed: bool
     re_entry: ReEntryOut
     entries_per_day: PerDayOut | None
+    schedule: ScheduleOut | None
     parameters: dict[str, ParameterOut]
 
 
@@ -106,8 +125,22 @@ def _journey(parts: Parts, declared: Declaration[Any]) -> JourneyOut:
             while_live=declared.re_entry.while_live,
         ),
         entries_per_day=per_day and PerDayOut(entries=per_day.entries, zone=per_day.zone),
+        schedule=declared.schedule and _schedule(declared.schedule),
         parameters={
             name: ParameterOut(value=now[name], default=to_jsonable_python(code[name]))
             for name in sorted(code)
         },
+    )
+
+
+def _schedule(schedule: Schedule) -> ScheduleOut:
+    return ScheduleOut(
+        words=str(schedule),
+        at=schedule.at,
+        days=[day.name.lower() for day in sorted(set(schedule.days))],
+        segment=schedule.segment_name,
+        in_customers_zone=schedule.in_customers_zone,
+        zone=schedule.zone,
+        rate=schedule.rate,
+        skip_if_late_seconds=schedule.skip_if_late.total_seconds(),
     )

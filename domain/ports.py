@@ -1,7 +1,7 @@
 """What activities need of the outside world. `infra` implements these."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from domain.customers import Customer
@@ -19,6 +19,7 @@ from domain.messages import (
     SendRequest,
     Verdict,
 )
+from domain.schedules import EnrollAnswer, EnrollRequest, Moment
 from domain.tasks import TaskRequest, TaskSettlement
 
 
@@ -117,6 +118,23 @@ class Tasks(Protocol):
         ...
 
 
+class ScheduledEntries(Protocol):
+    """Who is to be enrolled by the clock."""
+
+    async def next_moment(self, journey: str, day: date, after: datetime | None) -> Moment | None:
+        """The next moment at which it is time for somebody; None: for nobody any more."""
+        ...
+
+    async def enroll(self, request: EnrollRequest, most: int) -> EnrollAnswer:
+        """Enroll some of a moment's customers, nobody twice for the same day.
+
+        Args:
+            request: which.
+            most: at most so many; of others, who are not in the segment, any number is passed.
+        """
+        ...
+
+
 class Customers(Protocol):
     """Where customers are kept."""
 
@@ -176,5 +194,6 @@ __all__ = [
     "History",
     "Journeys",
     "Renderer",
+    "ScheduledEntries",
     "Tasks",
 ]

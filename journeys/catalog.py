@@ -9,6 +9,7 @@ import journeys
 from domain.enrollments import Entry
 from domain.errors import BadParameters, JourneyError, Refused
 from domain.events import Event, event_type
+from domain.schedules import Schedule
 from workflows import Journey, Parameters
 from workflows.declaration import Declaration
 
@@ -78,6 +79,14 @@ class Catalog:
     def parameters(self, name: str) -> Parameters:
         """The parameters with which a journey is entered now."""
         return self._parameters[name]
+
+    def schedules(self) -> dict[str, Schedule]:
+        """The schedules by which customers enter, by journey."""
+        return {
+            name: cls.declaration.schedule
+            for name, cls in self._by_name.items()
+            if cls.declaration.schedule is not None
+        }
 
     def entry(self, name: str, event: Event) -> Entry | None:
         """The event's wish to start one journey, or None where its predicate declines."""

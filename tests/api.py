@@ -20,6 +20,7 @@ from infra.database.keys import SCOPES, create_key
 from infra.database.pool import Pool, close_pool, open_pool
 from infra.relay import run_relay
 from infra.settings import Settings
+from journeys.catalog import Catalog
 from tests.parts import free_port
 
 NOBODY = "127.0.0.1:1"
@@ -143,6 +144,7 @@ async def running_api(
     relay: bool = False,
     scopes: Collection[str] = SCOPES,
     door: str | None = None,
+    catalog: Catalog | None = None,
     **settings: Any,
 ) -> AsyncIterator[Api]:
     """The API over a database, with the key `dev`.
@@ -153,6 +155,7 @@ async def running_api(
         relay: whether the relay runs in it.
         scopes: what the key may do.
         door: another URL of the same database, for the API's own connections.
+        catalog: the journeys; by default those that are shipped.
         settings: other settings.
     """
     pool = await open_pool(database_url, size=4)
@@ -164,7 +167,7 @@ async def running_api(
     )
     try:
         async with (
-            running_app(configured) as app,
+            running_app(configured, catalog) as app,
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(app), base_url="http://api", timeout=60
             ) as http,

@@ -10,6 +10,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.customers import CustomerActivities
 from activities.enrollments import EnrollmentActivities
+from activities.entries import EntryActivities
 from activities.experiments import ExperimentActivities
 from activities.history import HistoryActivities
 from activities.messaging import MessagingActivities
@@ -23,12 +24,15 @@ from infra.database.experiments import PostgresExperiments
 from infra.database.gate import PostgresGate
 from infra.database.history import PostgresHistory
 from infra.database.pool import Pool, close_pool, wait_for_pool
+from infra.database.scheduled import PostgresScheduledEntries
 from infra.database.tasks import PostgresTasks
+from infra.schedules import keep_schedules
 from infra.settings import Settings
 from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
 from journeys.catalog import Catalog, discover
 from worker.sandbox import sandbox
+from workflows.enrolling import EnrollSegment
 from workflows.queues import JOURNEYS, SENDS
 
 _log = structlog.get_logger()
@@ -45,18 +49,24 @@ def build_workers(
     audiences: Audiences | None = None,
 ) -> list[Worker]:
     """One worker for the journeys, and one for each queue of sends beside theirs."""
-    customers = CustomerActivities(PostgresCustomers(pool, audiences or Audiences()))
+    audiences = audiences or Audiences()
+    customers = CustomerActivities(PostgresCustomers(pool, audiences))
+    entries = EntryActivities(
+        PostgresScheduledEntries(pool, audiences, catalog.schedules(), catalog.entry)
+    )
     enrollments = EnrollmentActivities(PostgresEnrollments(pool), catalog)
     tasks = TaskActivities(PostgresTasks(pool))
     polling = PollerBehaviorAutoscaling()
     journeys = Worker(
         client,
         task_queue=JOURNEYS,
-        workflows=catalog.workflows,
+        workflows=[*catalog.workflows, EnrollSegment],
         activities=[
             customers.look_up,
             enrollments.end,
             enrollments.enter,
+            entries.next_moment,
+            entries.enroll,
             HistoryActivities(PostgresHistory(pool)).look_back,
             ExperimentActivities(PostgresExperiments(pool)).assign,
             tasks.open,
@@ -105,6 +115,7 @@ async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
         async with contextlib.AsyncExitStack() as running:
             for worker in build_workers(client, catalog, messaging, pool, audiences):
                 await running.enter_async_context(worker)
+            await keep_schedules(client, catalog.schedules())
             names = [cls.declaration.name for cls in catalog.workflows]
             _log.info("ready", journeys=", ".join(names))
             await asyncio.Event().wait()

@@ -21,6 +21,7 @@ from domain.messages import (
     webhook,
 )
 from domain.outcomes import Outcome, OutcomeKind
+from domain.schedules import EVERYBODY, Schedule
 from workflows.driver import JourneyFailed
 from workflows.journal import Rounds
 from workflows.journey import Journey
@@ -36,6 +37,7 @@ from workflows.verbs.timing import Arrival
 __all__ = [
     "AFTER_EXIT",
     "ALWAYS",
+    "EVERYBODY",
     "EVERY_DAY",
     "ONCE",
     "WEEKDAYS",
@@ -57,6 +59,7 @@ __all__ = [
     "ReEntry",
     "Reply",
     "Rounds",
+    "Schedule",
     "Sent",
     "StillInside",
     "Suppressed",

@@ -12,7 +12,8 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from domain.errors import JourneyError, UndeclaredEvent
-from domain.events import Event
+from domain.events import Event, ScheduledEntry
+from domain.schedules import Schedule
 
 
 def check_events(cls: type, kinds: tuple[type[Event], ...]) -> None:
@@ -84,6 +85,22 @@ def check_takes(
         raise JourneyError(
             f"{cls.__name__}: `{keyword}=` must also take {missing[0].__name__}, which starts the "
             f"journey: annotate its argument with `{union}`"
+        )
+
+
+def check_schedule(cls: type, schedule: Schedule | None, triggers: tuple[type[Event], ...]) -> None:
+    """Check that a journey with a schedule starts by its event, and the other way round.
+
+    Raises:
+        JourneyError: it does not; the sentence says what to write.
+    """
+    if schedule is not None and ScheduledEntry not in triggers:
+        union = " | ".join((*(kind.__name__ for kind in triggers), ScheduledEntry.__name__))
+        raise JourneyError(f"{cls.__name__} has a schedule: write `Journey[{union}]` for its event")
+    if schedule is None and ScheduledEntry in triggers:
+        raise JourneyError(
+            f"{cls.__name__} begins by a schedule but has none: add `schedule=Schedule(at=…, "
+            "segment=…)` to the class line"
         )
 
 

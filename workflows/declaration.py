@@ -10,7 +10,15 @@ from temporalio import workflow
 from domain.enrollments import Entry, PerDay, ReEntry, key_in_id
 from domain.errors import JourneyError, Refused
 from domain.events import Envelope, Event, event_type, event_types
-from workflows.checks import check_code, check_events, check_run, check_takes, event_types_in
+from domain.schedules import Schedule
+from workflows.checks import (
+    check_code,
+    check_events,
+    check_run,
+    check_schedule,
+    check_takes,
+    event_types_in,
+)
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
 
@@ -42,6 +50,7 @@ class Declaration(Generic[E]):
     where: Callable[[E], bool] | None
     re_entry: ReEntry
     per_day: PerDay | None
+    schedule: Schedule | None
     summary: str
 
     def entry(self, event: E, parameters: Parameters) -> Entry | None:
@@ -85,6 +94,7 @@ class ClassLine:
     where: Callable[[Any], bool] | None
     re_entry: ReEntry
     entries_per_day: int | PerDay | None
+    schedule: Schedule | None
 
 
 def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
@@ -104,6 +114,7 @@ def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
     check_run(cls, triggers)
     check_takes(cls, "key", line.key, triggers)
     check_takes(cls, "where", line.where, triggers)
+    check_schedule(cls, line.schedule, triggers)
     if not workflow.unsafe.in_sandbox():
         check_code(cls, line.listens)
     name = snake_case(cls.__name__)
@@ -118,6 +129,7 @@ def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
         where=line.where,
         re_entry=line.re_entry,
         per_day=_limit(cls, line.entries_per_day),
+        schedule=line.schedule,
         summary=(cls.__doc__ or name).strip().split("\n", maxsplit=1)[0],
     )
 

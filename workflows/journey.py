@@ -14,6 +14,7 @@ from domain.enrollments import AFTER_EXIT, PerDay, ReEntry, Start
 from domain.events import Event, JourneyEnded
 from domain.messages import Cap
 from domain.outcomes import Outcome
+from domain.schedules import Schedule
 from domain.tasks import ANSWER_TASK
 from workflows.declaration import ClassLine, declare
 from workflows.driver import drive
@@ -57,6 +58,7 @@ class Journey(Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
         re_entry: when a customer may enter again with the same key.
         entries_per_day: how many enrollments it takes in a day, all customers together; a
             number is in days of UTC.
+        schedule: when customers enter it by the clock, with a `ScheduledEntry`.
 
     Attributes:
         declaration: what the class declares.
@@ -73,6 +75,7 @@ class Journey(Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
         where: Callable[[Any], bool] | None = None,
         re_entry: ReEntry = AFTER_EXIT,
         entries_per_day: int | PerDay | None = None,
+        schedule: Schedule | None = None,
         **kwargs: Any,
     ) -> None:
         """Check what the journey declares and give it its signals and its driver.
@@ -83,7 +86,7 @@ class Journey(Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
         super().__init_subclass__(**kwargs)
         if "run" not in cls.__dict__:
             return
-        line = ClassLine(tuple(listens), key, where, re_entry, entries_per_day)
+        line = ClassLine(tuple(listens), key, where, re_entry, entries_per_day, schedule)
         cls.declaration = declare(cls, Journey, line)
         add_signals(cls, (*cls.declaration.listens, JourneyEnded))
         _drive_by(cls, cls.__dict__["run"])

@@ -125,6 +125,10 @@ class Audiences:
         """The segments that a customer is in at a moment."""
         return tuple(s.name for s in self.segments if self._ask(s, known, now)[0])
 
+    def is_member(self, segment: Segment, known: Known, now: datetime) -> bool:
+        """Whether a customer is in one segment at a moment."""
+        return bool(self._ask(segment, known, now)[0])
+
     def assess(
         self,
         known: Known,

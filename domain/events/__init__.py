@@ -36,6 +36,7 @@ from domain.events.commerce import (
     Product,
     PurchaseMade,
 )
+from domain.events.entries import ScheduledEntry
 from domain.events.feedback import ProductReviewed, SurveyAnswered
 from domain.events.friction import PageAbandoned, SearchAbandoned
 from domain.events.journeys import JourneyEnded
@@ -105,6 +106,7 @@ __all__ = [
     "PromotionClicked",
     "PromotionViewed",
     "PurchaseMade",
+    "ScheduledEntry",
     "SearchAbandoned",
     "SegmentEntered",
     "SegmentLeft",

@@ -17,6 +17,7 @@ from domain.audiences import (
     Contribution,
     Known,
     Move,
+    Segment,
     Summary,
 )
 from domain.enrollments import Entry
@@ -142,6 +143,15 @@ def read_facts(facts: Mapping[str, Any], traits: Mapping[str, Any] | None) -> Fa
         moves={segment: (member, moves) for segment, (member, moves) in facts["moves"].items()},
     )
     return Facts(known, datetime.fromisoformat(facts["at"]))
+
+
+async def members_of(
+    pool: Pool, audiences: Audiences, segment: Segment, customers: Collection[str]
+) -> set[str]:
+    """Which of these customers are in a segment at this moment."""
+    rows = await pool.fetch(_KNOWN, list(customers), list(audiences.told))
+    read = ((row["id"], read_facts(row["facts"], row["traits"])) for row in rows)
+    return {c for c, facts in read if audiences.is_member(segment, facts.known, facts.at)}
 
 
 class AudienceKeeper:

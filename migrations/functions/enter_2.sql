@@ -110,3 +110,40 @@ begin
     get diagnostics v_moved = row_count;
     return v_moved;
 end $$;
+
+-- Enroll customers because it is time for them by a journey's schedule. Each has an event of the
+-- runtime's own, whose id is `p_prefix` and the customer: so nobody enters twice for one day,
+-- whoever asks how often, nor as two who have become one. Customers who are locked by others are
+-- waited for in the order of their ids, before anything else is locked.
+create or replace function enter_due(
+    p_customer text[], p_prefix text, p_name text, p_properties jsonb, p_due timestamptz,
+    p_entry jsonb, out entered int, out refused int)
+language plpgsql as $$
+declare
+    v_locked text[];
+    v_id text;
+begin
+    entered := 0;
+    refused := 0;
+    with locked as (
+        select id from customer where id = any (p_customer) and merged_into is null
+        order by id for no key update)
+    select array_agg(id order by id) into v_locked from locked;
+    foreach v_id in array coalesce(v_locked, '{}') loop
+        continue when exists (
+            select 1 from event where source_id = 0
+            and message_id = any (array(select p_prefix || unnest(ids_of(v_id)))));
+        insert into event (
+            source_id, message_id, customer_id, type, name, occurred_at, received_at, properties)
+        values (
+            0, p_prefix || v_id, v_id, 'enroll', p_name, p_due, clock_timestamp(), p_properties);
+        perform enter(v_id, p_entry, 0, p_prefix || v_id);
+        if exists (select 1 from refusal
+            where customer_id = v_id and source_id = 0 and message_id = p_prefix || v_id)
+        then
+            refused := refused + 1;
+        else
+            entered := entered + 1;
+        end if;
+    end loop;
+end $$;

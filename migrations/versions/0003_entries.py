@@ -50,7 +50,7 @@ def downgrade() -> None:
     )
     op.drop_index("uq_enrollment_live", "enrollment")
     _live_index("state = 'live'")
-    for function in ("enter", "merge_enrollments", "take_place"):
+    for function in ("enter", "enter_due", "merge_enrollments", "take_place"):
         op.execute(f"drop function {function}")
     _install(
         *(part for part in _parts("accept_1.sql") if part.startswith("create function enter(")),

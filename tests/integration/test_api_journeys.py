@@ -8,10 +8,13 @@ import httpx
 import pytest
 
 from domain.enrollments import EndRequest
+from domain.local_time import EVERY_DAY
 from domain.outcomes import Outcome
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.keys import create_key
+from journeys.catalog import Catalog
 from tests.api import Api, running_api, slow_key
+from tests.integration.weekly import Weekly
 
 PATH = "/journeys/abandoned_cart/enrollments"
 CART = {"properties": {"cart_id": "c1", "total": 81.5}}
@@ -222,3 +225,28 @@ async def test_parameters_are_shown_as_they_are_and_as_the_code_has_them(
         assert cart["parameters"]["patience"] == {"value": "PT5S", "default": "PT1H"}
         said = await entered(await enroll(api))
         assert said["enrollment"]["parameters"]["patience"] == "PT5S"
+
+
+async def test_a_schedule_is_listed_and_its_journey_may_also_be_entered_by_a_call(
+    database_url: str,
+) -> None:
+    async with running_api(database_url, catalog=Catalog([Weekly])) as api:
+        (weekly,) = (await api.get("/journeys")).json()["journeys"]
+        assert weekly["schedule"] == {
+            "words": "every day at 00:00 (UTC)",
+            "at": "00:00:00",
+            "days": [day.name.lower() for day in EVERY_DAY],
+            "segment": None,
+            "in_customers_zone": False,
+            "zone": "UTC",
+            "rate": 50,
+            "skip_if_late_seconds": 86400,
+        }
+        event = {"properties": weekly["triggers"][0]["example"]}
+        said = await entered(
+            await enroll(api, "/journeys/weekly/enrollments", user_id="u1", event=event)
+        )
+        assert said["enrollment"]["journey"] == "weekly"
+        # Nobody may say so of a customer in any other way.
+        answer = await api.track("scheduled_entry", event["properties"])
+        assert answer.status_code == 400

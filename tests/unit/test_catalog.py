@@ -91,6 +91,27 @@ def test_a_wrong_parameter_is_named(overrides: dict[str, dict[str, object]], sai
             "say which event starts it",
         ),
         (
+            "Journey[CartAbandoned], schedule=Schedule(at=time(9), segment=EVERYBODY)",
+            "@workflow.run",
+            "self, cart: CartAbandoned",
+            "await self.sleep(DAY)",
+            r"has a schedule: write `Journey\[CartAbandoned \| ScheduledEntry\]` for its event",
+        ),
+        (
+            "Journey[ScheduledEntry]",
+            "@workflow.run",
+            "self, due: ScheduledEntry",
+            "await self.sleep(DAY)",
+            r"has none: add `schedule=Schedule\(at=…, segment=…\)` to the class line",
+        ),
+        (
+            "Journey[CartAbandoned], entries_per_day=0",
+            "@workflow.run",
+            "self, cart: CartAbandoned",
+            "await self.sleep(DAY)",
+            r"`entries_per_day=`: .*at least 1",
+        ),
+        (
             "Journey[CartAbandoned | PurchaseMade], key=cart_of",
             "@workflow.run",
             "self, event: CartAbandoned | PurchaseMade",
@@ -105,10 +126,10 @@ def test_a_mistake_is_found_at_import(
     source = tmp_path / "mistaken.py"
     source.write_text(
         f"""
-from datetime import timedelta
+from datetime import time, timedelta
 from temporalio import workflow
-from domain.events import CartAbandoned, Event, PurchaseMade
-from workflows import Journey, Outcome
+from domain.events import CartAbandoned, Event, PurchaseMade, ScheduledEntry
+from workflows import EVERYBODY, Journey, Outcome, Schedule
 def cart_of(cart: CartAbandoned) -> str:
     return cart.cart_id
 DAY = timedelta(days=1)
