@@ -334,7 +334,7 @@ def test_under_a_test_that_fails_stands_what_happened(pytester: pytest.Pytester)
         """
     )
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
-    ran = pytester.runpytest_inprocess("-p", "rehearsal.plugin")
+    ran = pytester.runpytest_subprocess("-p", "rehearsal.plugin")
     ran.assert_outcomes(failed=1)
     ran.stdout.fnmatch_lines(
         ["*What happened in the rehearsal*", "*timer: waiting for purchase_made, 1 hour at most*"]
