@@ -5,7 +5,16 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from bench import accepting, batching, endurance, footprint, latency, rehearsing, relaying
+from bench import (
+    accepting,
+    batching,
+    completing,
+    endurance,
+    footprint,
+    latency,
+    rehearsing,
+    relaying,
+)
 from bench.plan import Measured, Plan
 from bench.report import Figure, table, write
 from cli.leaving import leave_after
@@ -16,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Awaitable[Measured]]] = {
     "relaying": relaying.measure,
     "endurance": endurance.measure,
     "latency": latency.measure,
+    "completing": completing.measure,
     "start": footprint.measure_start,
     "memory": footprint.measure_memory,
     "rehearsing": rehearsing.measure,

@@ -2,7 +2,8 @@
 
 python -m bench.processes api      the API, and a no-op route in it
 python -m bench.processes worker   the worker, with a channel that records when it is called
-python -m bench.processes raw      a worker for the hand-written workflow
+python -m bench.processes raw      a worker for the hand-written workflows
+python -m bench.processes by-hand  the same, with the worker's own activities
 """
 
 import asyncio
@@ -21,23 +22,26 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.enrollments import EnrollmentActivities
 from activities.messaging import MessagingActivities
 from api.auth import authorize
 from api.body import read_body
 from api.process import running_app, serve_app
 from bench.journeys import Listen, SendAtOnce
-from bench.raw import ACTIVITY, TASK_QUEUE, ByHand, Keeps
+from bench.raw import ACTIVITY, TASK_QUEUE, ByHand, Keeps, SendByHand
 from domain.messages import Accepted, Parcel, ProviderAnswer
 from infra import logs
-from infra.channels import ConfiguredEndpoints
+from infra.channels import SENDS_AT_ONCE, ConfiguredEndpoints
+from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
-from infra.database.pool import open_pool
+from infra.database.pool import Pool, open_pool
 from infra.settings import Settings, load_settings
 from infra.templates import JinjaRenderer
 from infra.temporal import wait_for_temporal
 from infra.web import listen
 from journeys.catalog import Catalog, discover
 from worker.process import build_workers
+from worker.sandbox import sandbox
 
 RECORDS = "BENCH_RECORDS"
 """The environment variable that names the file for `<customer> <monotonic seconds>` lines."""
@@ -91,13 +95,37 @@ async def serve_worker(settings: Settings) -> None:
     catalog = Catalog((*discover(), Listen, SendAtOnce))
     client = await wait_for_temporal(settings)
     pool = await open_pool(settings.required_database_url(), size=20)
-    recorder = Recorder()
-    channels = {name: RecordingChannel(name, recorder) for name in ("email", "push", "webhook")}
-    gate = PostgresGate(pool, ConfiguredEndpoints({}))
-    messaging = MessagingActivities(gate, JinjaRenderer(), channels)
+    messaging = _messaging(pool)
     async with contextlib.AsyncExitStack() as running:
         for worker in build_workers(client, catalog, messaging, pool):
             await running.enter_async_context(worker)
+        await asyncio.Event().wait()
+
+
+def _messaging(pool: Pool) -> MessagingActivities:
+    recorder = Recorder()
+    channels = {name: RecordingChannel(name, recorder) for name in ("email", "push", "webhook")}
+    gate = PostgresGate(pool, ConfiguredEndpoints({}))
+    return MessagingActivities(gate, JinjaRenderer(), channels)
+
+
+async def serve_by_hand(settings: Settings) -> None:
+    """A worker for the hand-written workflow, tuned as ours is, with the same activities."""
+    client = await wait_for_temporal(settings)
+    pool = await open_pool(settings.required_database_url(), size=20)
+    enrollments = EnrollmentActivities(PostgresEnrollments(pool), Catalog([]))
+    polling = PollerBehaviorAutoscaling()
+    async with Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[SendByHand],
+        activities=[_messaging(pool).send, enrollments.end],
+        workflow_runner=sandbox(),
+        max_cached_workflows=10_000,
+        max_concurrent_activities=SENDS_AT_ONCE,
+        workflow_task_poller_behavior=polling,
+        activity_task_poller_behavior=polling,
+    ):
         await asyncio.Event().wait()
 
 
@@ -129,4 +157,10 @@ async def serve_raw(settings: Settings) -> None:
 if __name__ == "__main__":
     _settings = load_settings()
     logs.configure(_settings, sys.argv[1])
-    uvloop.run({"api": serve_api, "worker": serve_worker, "raw": serve_raw}[sys.argv[1]](_settings))
+    serve = {
+        "api": serve_api,
+        "worker": serve_worker,
+        "raw": serve_raw,
+        "by-hand": serve_by_hand,
+    }
+    uvloop.run(serve[sys.argv[1]](_settings))

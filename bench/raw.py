@@ -36,6 +36,40 @@ class ByHand:
 
 
 @workflow.defn
+class SendByHand:
+    """As `bench.journeys.SendAtOnce`, by hand: the same activities, and nothing around them."""
+
+    def __init__(self) -> None:
+        self._events: list[dict[str, Any]] = []
+
+    @workflow.signal
+    def survey_answered(self, events: list[dict[str, Any]]) -> None:
+        """Hear of the answer."""
+        self._events += events
+
+    @workflow.run
+    async def run(self, request: dict[str, Any]) -> str:
+        """Wait, send, end.
+
+        Args:
+            request: a `SendRequest`, but for what is heard.
+        """
+        with contextlib.suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(lambda: bool(self._events), timeout=timedelta(hours=1))
+        heard = 1 + len(self._events)
+        await workflow.execute_activity(
+            "send", request | {"heard": heard}, start_to_close_timeout=timedelta(seconds=60)
+        )
+        ending = {key: request[key] for key in ("enrollment_id", "customer_id")}
+        await workflow.execute_local_activity(
+            "end the enrollment",
+            ending | {"heard": heard, "outcome": {"kind": "completed"}},
+            start_to_close_timeout=timedelta(seconds=10),
+        )
+        return "completed"
+
+
+@workflow.defn
 class Keeps:
     """Keep what is signalled, as a journey keeps what it has not asked for yet."""
 
