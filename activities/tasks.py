@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from domain.ports import Tasks
-from domain.tasks import TaskRequest, TaskSettlement
+from domain.tasks import OpenedTask, TaskRequest, TaskSettlement
 
 
 class TaskActivities:
@@ -13,8 +13,8 @@ class TaskActivities:
         self._tasks = tasks
 
     @activity.defn(name="open a task")
-    async def open(self, request: TaskRequest) -> str:
-        """Open a task, or find the one that this step has opened; returns its id."""
+    async def open(self, request: TaskRequest) -> OpenedTask:
+        """Open a task, or find the one that this step has opened, with its answer."""
         return await self._tasks.open(request)
 
     @activity.defn(name="settle a task")

@@ -20,7 +20,7 @@ from domain.messages import (
     Verdict,
 )
 from domain.schedules import EnrollAnswer, EnrollRequest, Moment
-from domain.tasks import TaskRequest, TaskSettlement
+from domain.tasks import OpenedTask, TaskRequest, TaskSettlement
 
 
 class Gate(Protocol):
@@ -109,8 +109,8 @@ class Experiments(Protocol):
 class Tasks(Protocol):
     """What journeys ask of people."""
 
-    async def open(self, request: TaskRequest) -> str:
-        """Open a task, once a step; returns its id."""
+    async def open(self, request: TaskRequest) -> OpenedTask:
+        """Open a task, once a step; whoever asks again gets what has become of it."""
         ...
 
     async def settle(self, settlement: TaskSettlement) -> None:

@@ -1,6 +1,6 @@
 """Tasks: what a journey asks of a person, and what became of it."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -59,3 +59,28 @@ class TaskAnswer(BaseModel):
     choice: str
     by: str
     note: str | None = None
+
+
+class OpenedTask(BaseModel):
+    """A step's task, which after a reset may be one that has been settled before.
+
+    Attributes:
+        answer: what a person has answered already, and need not be asked again.
+    """
+
+    task_id: str
+    state: TaskState = "open"
+    answer: TaskAnswer | None = None
+
+    @classmethod
+    def of(
+        cls, task_id: str, state: TaskState, answer: dict[str, Any] | None, by: str | None
+    ) -> Self:
+        """A task as its settlement has left it."""
+        match answer:
+            case {"choice": str(choice), **more} if state == "answered":
+                said = TaskAnswer(
+                    task_id=task_id, choice=choice, by=by or "", note=more.get("note")
+                )
+                return cls(task_id=task_id, state=state, answer=said)
+        return cls(task_id=task_id, state=state)

@@ -14,7 +14,7 @@ from domain.enrollments import EnterAnswer, EnterRequest, Entry
 from domain.events import Envelope, JourneyEnded
 from domain.experiments import Assignment
 from domain.history import LookBack
-from domain.tasks import TaskRequest, TaskSettlement
+from domain.tasks import OpenedTask, TaskRequest, TaskSettlement, TaskState
 from rehearsal.people import Enrollment, Now, Person
 
 
@@ -26,7 +26,7 @@ class Asked:
     request: TaskRequest
     role: str
     deadline: datetime | None
-    state: str = "open"
+    state: TaskState = "open"
     answer: dict[str, Any] | None = None
     by: str | None = None
     history: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -170,7 +170,7 @@ class MemoryRecords:
         person = self._people[request.customer_id]
         return person.variants.setdefault(request.name, request.dealt(person.customer_id))
 
-    async def open(self, request: TaskRequest) -> str:
+    async def open(self, request: TaskRequest) -> OpenedTask:
         """As `Tasks.open`."""
         opened = self.tasks.get((request.enrollment_id, request.step))
         if opened is None:
@@ -180,7 +180,7 @@ class MemoryRecords:
                 opened.state = "withdrawn"
                 opened.history.append(("withdrawn", request.role, None))
             self.tasks[request.enrollment_id, request.step] = opened
-        return opened.id
+        return OpenedTask.of(opened.id, opened.state, opened.answer, opened.by)
 
     async def settle(self, settlement: TaskSettlement) -> None:
         """As `Tasks.settle`."""

@@ -151,7 +151,7 @@ class People:
         now = workflow.now()
         step.deadline = now + question.deadline
         start = self._enrollment.start
-        task_id = await self._enrollment.call(
+        opened = await self._enrollment.call(
             short_call(
                 TaskActivities.open,
                 TaskRequest(
@@ -168,18 +168,22 @@ class People:
                 f"ask {question.role}: {question.title}",
             )
         )
+        task = self._open[opened.task_id] = _OpenTask(opened.task_id, list(question.choices))
+        # After a reset it may be settled already: what a person has answered is not asked again.
+        task.answer = opened.answer
+        if opened.state == "expired":
+            step.deadline = now
         escalate_at = None
-        if question.escalate_to is not None:
+        if question.escalate_to is not None and opened.state == "open":
             escalate_at = now + (question.escalate_after or question.deadline / 2)
-        self._open[task_id] = _OpenTask(task_id, list(question.choices))
         step.state = {
-            "task": task_id,
+            "task": task.id,
             "choices": list(question.choices),
             "role": question.role,
             "escalate_at": escalate_at and escalate_at.isoformat(),
             "told": False,
         }
-        self._enrollment.note(f"☎ **{question.role}** asked: {question.title} `{task_id}`")
+        self._enrollment.note(f"☎ **{question.role}** asked: {question.title} `{task.id}`")
 
     async def _answered(self, step: Step, question: Question, task: "_OpenTask") -> Reply | None:
         assert step.deadline is not None

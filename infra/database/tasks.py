@@ -1,6 +1,6 @@
 """Tasks for people: opened, escalated, settled, each with its time and by whom."""
 
-from domain.tasks import TaskRequest, TaskSettlement
+from domain.tasks import OpenedTask, TaskRequest, TaskSettlement
 from infra.database.customers import lock_customer
 from infra.database.pool import Pool
 
@@ -18,10 +18,10 @@ select new_id('tsk'), e.customer_id, e.id, $2, $3, $4, $5, $6, $7, $8,
         'detail', 'the journey had ended already')) end
 from enrollment e where e.id = $1
 on conflict (enrollment_id, step) do nothing
-returning id
+returning id, state, answer, by
 """
 
-_OPENED = "select id from task where enrollment_id = $1 and step = $2"
+_OPENED = "select id, state, answer, by from task where enrollment_id = $1 and step = $2"
 
 # What a person has answered counts also where the journey's end was faster to be recorded.
 _SETTLE = """
@@ -47,7 +47,7 @@ class PostgresTasks:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def open(self, request: TaskRequest) -> str:
+    async def open(self, request: TaskRequest) -> OpenedTask:
         """Open a task, or find the one that this step has opened.
 
         Under the customer's lock, so that none is opened behind the end of its enrollment.
@@ -57,7 +57,7 @@ class PostgresTasks:
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_customer(connection, request.customer_id)
-            task_id: str | None = await connection.fetchval(
+            row = await connection.fetchrow(
                 _OPEN,
                 request.enrollment_id,
                 request.journey,
@@ -68,11 +68,11 @@ class PostgresTasks:
                 request.choices,
                 request.deadline,
             )
-            if task_id is None:
-                task_id = await connection.fetchval(_OPENED, request.enrollment_id, request.step)
-        if task_id is None:
+            if row is None:
+                row = await connection.fetchrow(_OPENED, request.enrollment_id, request.step)
+        if row is None:
             raise LookupError(f"no enrollment {request.enrollment_id}")
-        return task_id
+        return OpenedTask.of(row["id"], row["state"], row["answer"], row["by"])
 
     async def settle(self, settlement: TaskSettlement) -> None:
         """Record what became of a task; what it has become already stays."""

@@ -85,7 +85,7 @@ async def _ask(api: Api, step: str = "call", *, user: str = "u1", **more: Any) -
         step,
     )
     about: dict[str, Any] = {"role": "sales", "title": "Call her", "choices": ["yes", "no"]}
-    return await PostgresTasks(api.pool).open(
+    opened = await PostgresTasks(api.pool).open(
         TaskRequest(
             enrollment_id=row["id"],
             customer_id=row["customer_id"],
@@ -94,6 +94,7 @@ async def _ask(api: Api, step: str = "call", *, user: str = "u1", **more: Any) -
             **(about | more),
         )
     )
+    return opened.task_id
 
 
 async def _settle(api: Api, task_id: str, state: Any, **more: Any) -> None:

@@ -12,7 +12,7 @@ from domain.experiments import HELD_OUT, holdout
 from domain.history import LookBack
 from domain.outcomes import Outcome, OutcomeKind
 from domain.splits import choose, held_out
-from domain.tasks import TaskRequest, TaskSettlement
+from domain.tasks import OpenedTask, TaskAnswer, TaskRequest, TaskSettlement
 from infra.database.backlog import Backlog
 from infra.database.pool import Pool
 from tests.records import NOW, InMemory, OnPostgres, Records, assignment, before, end, wish
@@ -207,13 +207,17 @@ async def _ask(records: Records, enrollment_id: str, step: str = "call", **more:
         "choices": ["reached", "not reached"],
         "deadline": NOW + timedelta(days=1),
     }
+    return (await _opened(records, enrollment_id, step, **(about | more))).task_id
+
+
+async def _opened(records: Records, enrollment_id: str, step: str, **about: Any) -> OpenedTask:
     return await records.tasks.open(
         TaskRequest(
             enrollment_id=enrollment_id,
             customer_id=await records.owner(enrollment_id),
             journey="tour",
             step=step,
-            **(about | more),
+            **about,
         )
     )
 
@@ -244,6 +248,23 @@ async def test_an_answer_is_kept_with_the_person_who_gave_it(records: Records) -
     history = [("opened", "sales", None), ("answered", "sales", "Ben")]
     now = await records.task(task)
     assert now == ("answered", "sales", "Ben", {"choice": "reached"}, history)
+
+
+async def test_16_a_step_that_asks_again_after_a_reset_gets_the_answer_that_was_given(
+    records: Records,
+) -> None:
+    enrollment = await records.enroll("ada", "tour")
+    about = {"role": "sales", "title": "Call Ada"}
+    first = await _opened(records, enrollment, "call", **about)
+    assert (first.state, first.answer) == ("open", None)
+    answer = {"choice": "yes", "note": "on the phone"}
+    await records.tasks.settle(_settled(first.task_id, "answered", answer=answer, by="Ben"))
+    again = await _opened(records, enrollment, "call", **about)
+    said = TaskAnswer(task_id=first.task_id, choice="yes", by="Ben", note="on the phone")
+    assert again == OpenedTask(task_id=first.task_id, state="answered", answer=said)
+    other = await _opened(records, enrollment, "write", **about)
+    await records.tasks.settle(_settled(other.task_id, "expired"))
+    assert (await _opened(records, enrollment, "write", **about)).state == "expired"
 
 
 async def test_an_escalated_task_is_open_and_belongs_to_another_role(records: Records) -> None:
