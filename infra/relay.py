@@ -241,7 +241,9 @@ async def serve(settings: Settings) -> None:
     """Run a relay as a process of its own, until cancelled."""
     pool = await wait_for_pool(settings.required_database_url(), "relay", IN_FLIGHT)
     try:
-        await run_relay(Relay(pool, await connect(settings, lazy=True)))
+        relay = Relay(pool, await connect(settings, lazy=True))
+        _log.info("ready")
+        await run_relay(relay)
     finally:
         await close_pool(pool)
 
