@@ -170,7 +170,8 @@ class Supervisor:
                 Part("worker", command("worker", env), self._worker_ready(client.result())),
             ):
                 group.create_task(self._start_part(part))
-        self._terminal.write(welcome(settings, self._terminal, to_try=self._play is None))
+        shown = welcome(settings, self._terminal, database_url.result(), to_try=self._play is None)
+        self._terminal.write(shown)
         if self._play is not None:
             went_well = await self._play(self._terminal)
             if self._leave:

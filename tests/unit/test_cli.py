@@ -63,6 +63,13 @@ def test_help_lists_every_command() -> None:
     assert "completion" not in done.stdout
 
 
+@pytest.mark.parametrize("group", ["", "keys", "audiences", "hooks", "quarantine"])
+def test_no_command_is_described_by_half_a_sentence(group: str) -> None:
+    done = sojourn(*group.split(), "--help", COLUMNS=80)
+    assert done.returncode == 0
+    assert "..." not in done.stdout.partition("Commands:")[2]
+
+
 def test_the_version_is_shown() -> None:
     for words in (("--version",), ("version",)):
         done = sojourn(*words)
