@@ -10,7 +10,7 @@ COMPILE := pip compile --universal --python-version 3.11 --generate-hashes \
 
 # Counts packages on one line; shows pip's own words only when it fails.
 define PROGRESS
-/^(Collecting|Requirement already satisfied:) / { n++; printf "\r  %d of %d packages", n, total; fflush() }
+/^(Collecting|Processing|Ignoring|Requirement already satisfied:) / { n++; printf "\r  %d of %d packages", n, total; fflush() }
 /^Installing collected/ { printf "\r  writing %d packages ", total; fflush() }
 { kept[NR % 25] = $$0 }
 END { print ""; if (/^pip failed/) { for (i = NR + 1; i <= NR + 25; i++) if (kept[i % 25]) print kept[i % 25]; exit 1 } }

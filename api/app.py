@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from api import (
     calls,
@@ -34,8 +35,12 @@ key as user name and no password (`curl -u KEY:`). Who posts may have it in the 
 
 def create_app(parts: Parts, settings: Settings) -> FastAPI:
     """The API over its parts."""
-    app = FastAPI(
-        title="Sojourn", description=_DESCRIPTION, version="1", docs_url="/docs", redoc_url=None
+    app = FastAPIOffline(
+        title="Sojourn",
+        description=_DESCRIPTION,
+        version="1",
+        redoc_url=None,
+        static_url="/docs/static",
     )
     app.state.parts = parts
     app.state.keys = parts.keys

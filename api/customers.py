@@ -93,6 +93,15 @@ class EnrollmentsOut(BaseModel):
     enrollments: list[EnrollmentOut]
 
 
+class DecisionOut(BaseModel):
+    """One decision about a message, or what a provider said of it."""
+
+    at: datetime
+    verdict: str
+    reason: str
+    detail: str
+
+
 class MessageOut(BaseModel):
     """One message, sent or not, with every decision that was taken about it."""
 
@@ -112,7 +121,7 @@ class MessageOut(BaseModel):
     provider_id: str | None
     decided_at: datetime
     completed_at: datetime | None
-    decisions: list[dict[str, Any]]
+    decisions: list[DecisionOut] = Field(description="Oldest first; the last 50 or so.")
 
 
 class MessagesOut(BaseModel):

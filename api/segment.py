@@ -15,7 +15,7 @@ import orjson
 from api.body import Doubts, check_event
 from api.fields import LONGEST_NAME, check_length, id_of, object_of, text_of, time_of
 from domain.audiences import Audiences
-from domain.customers import ADDRESS_TRAITS, names_nobody
+from domain.customers import ADDRESS_TRAITS, TRAITS_OF_SEGMENT, names_nobody
 from domain.errors import Refused
 from domain.events import Occurrence, event_type
 from domain.local_time import time_zone
@@ -215,7 +215,8 @@ def _identify(
     item: Mapping[str, Any],
 ) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
     # RudderStack's libraries have an identify's traits in its context, most of them only there.
-    traits = {**(_context_traits(item) or {}), **(object_of(item, "traits") or {})}
+    beneath, above = _context_traits(item) or {}, object_of(item, "traits") or {}
+    traits = {**_in_our_words(beneath), **_in_our_words(above)}
     effects: dict[str, Any] = {"traits": traits}
     for name in traits:
         check_length(name, "a trait's name", "traits")
@@ -238,7 +239,16 @@ def _identify(
         effects["time_zone"] = traits["timezone"]
     if "locale" in traits and isinstance(locale := traits["locale"], str | None):
         effects["locale"] = (locale or "").strip()[:LONGEST_NAME] or None
-    return "identify", traits, effects
+    return "identify", {**beneath, **above}, effects
+
+
+def _in_our_words(traits: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The traits by the names that templates ask for; where one is told by both, ours counts."""
+    if traits.keys().isdisjoint(TRAITS_OF_SEGMENT):
+        return traits
+    return {TRAITS_OF_SEGMENT.get(name, name): value for name, value in traits.items()} | {
+        name: traits[name] for name in TRAITS_OF_SEGMENT.values() if name in traits
+    }
 
 
 def _context_traits(item: Mapping[str, Any]) -> dict[str, Any] | None:

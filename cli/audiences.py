@@ -49,10 +49,10 @@ def backfill(
         bool, typer.Option("--again", help="Compute everything anew, even what is there.")
     ] = False,
 ) -> None:
-    """Compute what is new from the history of every customer, while events go on coming in.
+    """Compute what is new from the history of every customer.
 
-    Run it when the last API of the version before has ended. It may be stopped and goes on
-    where it was.
+    Events go on coming in meanwhile. Run it when the last API of the version before has ended.
+    It may be stopped and goes on where it was.
     """
     from infra.database.backfill import Backfill  # noqa: PLC0415
 

@@ -42,7 +42,7 @@ def health(
         Literal["api", "relay", "worker"], typer.Argument(help="Which process to look at.")
     ],
 ) -> None:
-    """Say whether a process here does its work (exit code 0) or not (1)."""
+    """Say whether a process here does its work. The exit code is 0 if it does, 1 if not."""
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "api": _api,
         "relay": _relay,

@@ -21,7 +21,7 @@ _WRONG = 1
 
 @app.command("list")
 def list_() -> None:
-    """Show the hooks of SOJOURN_HOOKS_DIR, and check them and their secrets."""
+    """Show and check the hooks of SOJOURN_HOOKS_DIR, and their secrets."""
     from api.hooks import load_hooks  # noqa: PLC0415 -- `--help` should not wait for it
     from cli.main import refuse  # noqa: PLC0415 -- which imports this module
 
@@ -48,9 +48,9 @@ def check(
         typer.Option(help="A header of it, NAME: VALUE; may be repeated."),
     ] = None,
 ) -> None:
-    """Show the events that a payload stands for, one JSON line each; nothing is accepted.
+    """Show the events that a payload stands for, one JSON line each.
 
-    Ends with 1 where one of them could not be taken.
+    Nothing is accepted. Ends with 1 where one of them could not be taken.
     """
     from api.hooks import Delivery, read_hook  # noqa: PLC0415
     from cli.main import refuse  # noqa: PLC0415

@@ -71,7 +71,7 @@ def list_() -> None:
 
 @app.command("limit")
 def limit(key: Name, requests: Requests = None, events: Events = None, burst: Burst = None) -> None:
-    """Give a key limits of its own; without options, those of the settings again."""
+    """Give a key limits of its own. Without options, those of the settings again."""
     from infra.database.keys import limit_key  # noqa: PLC0415
 
     limits = _limits(requests, events, burst)
@@ -86,7 +86,7 @@ def rotate(
         float, typer.Option(min=0, max=3650, help="How long the old key goes on working.")
     ] = 7,
 ) -> None:
-    """Make and print a second key like this one; the old one expires after the overlap."""
+    """Make and print a second key like this one. The old one expires after the overlap."""
     from infra.database.keys import rotate_key  # noqa: PLC0415
 
     overlap = timedelta(days=overlap_days)

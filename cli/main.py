@@ -72,7 +72,7 @@ def main(
 
 @app.command()
 def dev() -> None:
-    """Start everything in this terminal, on embedded parts; Ctrl-C ends it."""
+    """Start everything in this terminal, on embedded parts. Ctrl-C ends it."""
     from cli.dev import run  # noqa: PLC0415
 
     _supervise(run)
@@ -100,7 +100,7 @@ def _supervise(run: Callable[[Settings], int]) -> None:
 
 @app.command()
 def api() -> None:
-    """Run the HTTP API (and the relay in it, unless SOJOURN_RELAY_IN_API=false)."""
+    """Run the HTTP API. The relay runs in it, unless SOJOURN_RELAY_IN_API=false."""
 
     def entry() -> Serve:
         from api.process import serve  # noqa: PLC0415
@@ -136,7 +136,7 @@ def worker() -> None:
 
 @app.command()
 def mailbox() -> None:
-    """Run the development mailbox: an SMTP server and a provider simulator."""
+    """Run the development mailbox. It is an SMTP server and a provider simulator."""
 
     def entry() -> Serve:
         try:

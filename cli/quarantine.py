@@ -67,9 +67,10 @@ def replay(
         typer.FileBinaryRead | None, typer.Option(help="The item as it should be; - reads it here.")
     ] = None,
 ) -> None:
-    """Accept items after all, oldest first: when they, a mapping or an event type were put right.
+    """Accept items after all, oldest first.
 
-    Ends with 1 where something is still wrong.
+    For when they, a mapping or an event type were put right. Ends with 1 where something is
+    still wrong.
     """
     if body is not None and item_id is None:
         raise typer.BadParameter("name the item whose body this is", param_hint="--body")

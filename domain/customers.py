@@ -12,6 +12,9 @@ T = TypeVar("T")
 ADDRESS_TRAITS: Mapping[str, str] = {"email": "email", "phone": "sms", "push_token": "push"}
 """Which trait of an `identify` call is an address, and on which channel."""
 
+TRAITS_OF_SEGMENT: Mapping[str, str] = {"firstName": "first_name", "lastName": "last_name"}
+"""Names that Segment's specification gives to traits of ours, and ours."""
+
 
 class Customer(BaseModel):
     """What is known of one customer at one moment.

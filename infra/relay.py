@@ -239,7 +239,9 @@ async def serve(settings: Settings) -> None:
     pool = await wait_for_pool(settings.required_database_url(), "relay", IN_FLIGHT)
     try:
         client = await connect(settings, lazy=True)
-        await run_relay(Relay(pool, client, run_length=settings.run_length))
+        relay = Relay(pool, client, run_length=settings.run_length)
+        _log.info("ready")
+        await run_relay(relay)
     finally:
         await close_pool(pool)
 

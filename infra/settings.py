@@ -132,8 +132,8 @@ class Settings(BaseSettings):
         """
         if self.database_url is None:
             raise ConfigurationError(
-                "SOJOURN_DATABASE_URL is not set. Set it to postgresql://user:password@host/name, "
-                "or use `make dev`, which embeds a database."
+                "SOJOURN_DATABASE_URL is not set. Set it to postgresql://user:password@host/name; "
+                "`make dev` embeds a database and shows its URL."
             )
         return self.database_url.get_secret_value()
 

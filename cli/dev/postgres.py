@@ -25,7 +25,7 @@ _PORT = 5432
 """Names the socket; nothing listens on TCP."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]{1,85}")
 _SYSTEM_USER = "embedded_postgres"
-_READY_WITHIN = 60.0
+_READY_WITHIN = 120.0
 _STILL_IN_USE = "still in use"
 
 

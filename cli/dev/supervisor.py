@@ -22,7 +22,7 @@ from infra.settings import Settings
 Play = Callable[[Terminal], Awaitable[bool]]
 """What is done once everything is ready; answers whether it went well."""
 
-_READY_WITHIN = 60.0
+_READY_WITHIN = 120.0
 _CANNOT_START = 2
 _FIRST_TRIES = 3
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -170,7 +170,8 @@ class Supervisor:
                 Part("worker", command("worker", env), self._worker_ready(client.result())),
             ):
                 group.create_task(self._start_part(part))
-        self._terminal.write(welcome(settings, self._terminal, to_try=self._play is None))
+        shown = welcome(settings, self._terminal, database_url.result(), to_try=self._play is None)
+        self._terminal.write(shown)
         if self._play is not None:
             went_well = await self._play(self._terminal)
             if self._leave:

@@ -1,12 +1,16 @@
 """What is shown when everything is ready."""
 
+import os
+import sys
+from pathlib import Path
+
 from cli.dev.parts import api_url
 from cli.dev.terminal import Terminal
 from infra.settings import Settings
 
 
-def welcome(settings: Settings, terminal: Terminal, *, to_try: bool) -> str:
-    """What to open and, with `to_try`, a first thing to try."""
+def welcome(settings: Settings, terminal: Terminal, database_url: str, *, to_try: bool) -> str:
+    """What to open, with `to_try` a first thing to try, and the URL of an embedded database."""
     url = api_url(settings)
     rows = (
         ("API, with its documentation", f"{url}/docs"),
@@ -20,23 +24,35 @@ def welcome(settings: Settings, terminal: Terminal, *, to_try: bool) -> str:
         "",
         *(f"  {what:<{width}}  {terminal.paint('bold', where)}" for what, where in rows),
         "",
-        *(_first_try(url) if to_try else []),
+        *(_first_try(settings) if to_try else []),
+        *([] if settings.database_url else _other_commands(database_url)),
         "  Ctrl-C ends everything; the data stays.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _first_try(url: str) -> list[str]:
-    post = f"curl -u dev: {url}/v1/"
+def _first_try(settings: Settings) -> list[str]:
+    when = "later" if "abandoned_cart" in settings.journey_parameters else "an hour later"
+    post = f"curl -u dev: {api_url(settings)}/v1/"
     header = "-H 'Content-Type: application/json'"
     person = '{"userId":"ada","traits":{"email":"ada@example.com","first_name":"Ada"}}'
     cart = '{"cart_id":"c1","total":81.5,"currency":"EUR"}'
     event = f'{{"userId":"ada","event":"cart_abandoned","properties":{cart}}}'
     return [
-        "  Try: Ada leaves a cart, and an hour later she gets a reminder.",
+        f"  Try: Ada leaves a cart, and {when} she gets a reminder.",
         "",
         f"{post}identify {header} -d '{person}'",
         f"{post}track {header} -d '{event}'",
+        "",
+    ]
+
+
+def _other_commands(database_url: str) -> list[str]:
+    command = os.path.relpath(Path(sys.executable).with_name("sojourn"))
+    return [
+        f"  For `{command} keys` and other commands beside it:",
+        "",
+        f"export SOJOURN_DATABASE_URL='{database_url}'",
         "",
     ]

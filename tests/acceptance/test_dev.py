@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import sys
@@ -165,8 +166,14 @@ def test_dev_starts_takes_an_event_and_ends_cleanly(start: Any) -> None:
     dev = start()
     dev.wait_until_ready()
     assert dev.worked() < 15  # so it is ready within as many, wherever it has the machine to itself
+    dev.wait_for("an hour later she gets a reminder")
+    shown = dev.wait_for("export SOJOURN_DATABASE_URL=")
     dev.wait_for("Ctrl-C ends everything")
     assert set(dev.running()) == PARTS
+    keys = ("-m", "cli", "keys", "list")
+    url = {"SOJOURN_DATABASE_URL": shlex.split(shown)[1].partition("=")[2]}
+    listed = subprocess.check_output([sys.executable, *keys], cwd=ROOT, env=os.environ | url)
+    assert b"dev" in listed
     identify(dev, "ada")
     cart = {"cart_id": "c1", "total": 81.5, "currency": "EUR"}
     event = {"userId": "ada", "event": "cart_abandoned", "properties": cart}

@@ -33,13 +33,15 @@ class Runtime:
         self._environment = environment
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._begun_at: dict[str, int] = {}
         self.http = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", auth=("dev", ""), timeout=PATIENCE
         )
 
     def start(self, name: str) -> None:
         """Start `sojourn NAME`."""
-        with (self._logs / f"{name}.log").open("ab") as log:
+        with self._log(name).open("ab") as log:
+            self._begun_at[name] = log.tell()
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", name],
                 cwd=_ROOT,
@@ -59,15 +61,20 @@ class Runtime:
         self.start(name)
 
     async def ready(self) -> None:
-        """Wait for the API."""
+        """Wait until all that run have said that they do: one that is told to end now, does."""
 
-        async def ask() -> bool:
-            try:
-                return (await self.http.get("/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
+        async def silent() -> list[str]:
+            return [
+                name
+                for name, process in self._processes.items()
+                if process.poll() is None
+                and b" ready" not in self._log(name).read_bytes()[self._begun_at[name] :]
+            ]
 
-        await eventually(ask)
+        await eventually(silent, lambda names: not names)
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
 
     def show_logs(self) -> None:
         """For whoever reads a failure."""
@@ -77,6 +84,7 @@ class Runtime:
     async def stop(self) -> list[int]:
         """SIGTERM to all; their exit codes."""
         await self.http.aclose()
+        await self.ready()
         for process in self._processes.values():
             process.terminate()
         return [await asyncio.to_thread(p.wait, PATIENCE) for p in self._processes.values()]
@@ -193,6 +201,7 @@ async def test_worker_and_relay_killed_in_the_middle_still_one_message(
 
     await eventually(mail, lambda messages: len(messages) >= 1)
     runtime.again("worker")
+    await runtime.ready()
     await asyncio.sleep(_REMINDED_AFTER)
     assert len(await mail()) == 1
     sent = [m for m in await runtime.read(user, "messages") if m["verdict"] == "sent"]

@@ -307,7 +307,9 @@ async def _message(api: Api, number: int, at: datetime) -> None:
         reason="ticket_open",
         detail="ticket t1",
         decided_at=at,
-        decisions=[{"verdict": "held"}],
+        decisions=[
+            {"at": at.isoformat(), "verdict": "held", "reason": "ticket_open", "detail": "t1"}
+        ],
     )
     values = row.model_dump(exclude_none=True)
     names = ", ".join(values)
@@ -322,6 +324,13 @@ async def test_messages_are_read_with_every_reason_newest_first(api: Api) -> Non
         await _message(api, number, now + timedelta(seconds=number))
     messages = await api.about("messages")
     assert [m["id"] for m in messages] == ["msg_2", "msg_1", "msg_0"]
+    (decision,) = messages[0]["decisions"]
+    assert decision == {
+        "at": messages[0]["decided_at"],
+        "verdict": "held",
+        "reason": "ticket_open",
+        "detail": "t1",
+    }
     assert messages[0] | {"decided_at": ""} == {
         "id": "msg_2",
         "journey": "abandoned_cart",
@@ -339,7 +348,7 @@ async def test_messages_are_read_with_every_reason_newest_first(api: Api) -> Non
         "provider_id": None,
         "decided_at": "",
         "completed_at": None,
-        "decisions": [{"verdict": "held"}],
+        "decisions": [decision],
     }
     assert [m["id"] for m in await api.about("messages", limit=1)] == ["msg_2"]
 

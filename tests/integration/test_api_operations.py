@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -286,7 +287,17 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
                 ways = [{"key": []}, {"writeKey": []}]
             assert operation.get("security", []) == ways
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "basic"
-    assert (await api.http.get("/docs")).status_code == 200
+
+
+async def test_the_page_of_the_document_needs_nothing_from_elsewhere(api: Api) -> None:
+    page = await api.http.get("/docs")
+    assert page.status_code == 200
+    assert "url: '/openapi.json'" in page.text
+    wanted = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(wanted) == 3
+    for path in wanted:
+        assert path.startswith("/")
+        assert (await api.http.get(path)).status_code == 200
 
 
 ELSEWHERE = ("/events", "/webhooks", "/quarantine", "/tasks")

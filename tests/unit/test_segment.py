@@ -329,6 +329,18 @@ def test_traits_make_a_customer_reachable() -> None:
     }
 
 
+def test_a_customers_name_may_be_spelt_as_segment_does() -> None:
+    event = read("identify", traits={"firstName": "Eve", "lastName": None, "plan": "pro"})
+    assert event.effects == {"traits": {"first_name": "Eve", "last_name": None, "plan": "pro"}}
+    assert orjson.loads(event.properties)["firstName"] == "Eve"
+    for traits in (
+        {"firstName": "Eve", "first_name": "Evelyn"},
+        {"first_name": "Evelyn", "firstName": "Eve"},
+    ):
+        event = read("identify", traits=traits)
+        assert event.effects == {"traits": {"first_name": "Evelyn"}}
+
+
 def test_traits_in_the_context_of_an_identify_count_beneath_its_own() -> None:
     # RudderStack's libraries put them there; elsewhere they are what the device remembers.
     context = {"traits": {"email": "old@example.com", "plan": "pro"}}

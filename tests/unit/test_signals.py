@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.signals import SAME_SIGNAL
+from tests.patience import PATIENCE
 
 PROCESS = """
 import asyncio
@@ -44,7 +45,7 @@ def test_a_signal_that_comes_twice_at_once_is_one(second: signal.Signals) -> Non
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     process.send_signal(second)
-    assert process.communicate(timeout=10)[0] == "tidied\n"
+    assert process.communicate(timeout=PATIENCE)[0] == "tidied\n"
     assert process.returncode == 0
 
 
@@ -53,5 +54,5 @@ def test_whoever_insists_is_obeyed() -> None:
     process.send_signal(signal.SIGTERM)
     time.sleep(SAME_SIGNAL + 0.1)
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=10)[0] == ""
+    assert process.communicate(timeout=PATIENCE)[0] == ""
     assert process.returncode == -signal.SIGTERM
