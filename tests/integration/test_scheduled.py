@@ -267,6 +267,20 @@ async def test_once_is_once_whatever_the_day(store: Shop) -> None:
     assert (answer.entered, answer.refused) == (0, 1)
 
 
+async def test_while_much_waits_for_the_relay_nobody_enters_by_the_clock(store: Shop) -> None:
+    await people(store, None)
+    await store.pool.execute(
+        "insert into backlog (enrollment_id, relayed, last)"
+        " select 'enr_' || n, 0, 1 from generate_series(1, 501) n"
+    )
+    entries = entries_of(store)
+    answer = await entries.enroll(request("digest"), 10)
+    assert (answer.place, answer.entered) == ("", 0)
+    await store.pool.execute("delete from backlog where enrollment_id = 'enr_1'")
+    answer = await entries.enroll(request("digest"), 10)
+    assert (answer.place, answer.entered) == (None, 1)
+
+
 async def test_a_journey_that_is_no_longer_scheduled_enrolls_nobody(store: Shop) -> None:
     await people(store, None)
     entries = entries_of(store, {"reward": NINE})

@@ -38,6 +38,7 @@ class Entries:
     entered: dict[str, datetime] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
     stumbles_at: int = 0
+    waits_at: int = 0
 
     async def next_moment(self, journey: str, day: date, after: datetime | None) -> Moment | None:
         assert journey == "newsletter"
@@ -45,6 +46,8 @@ class Entries:
 
     async def enroll(self, request: EnrollRequest, most: int) -> EnrollAnswer:
         self.asked.append((request.place, most))
+        if len(self.asked) == self.waits_at:
+            return EnrollAnswer(place=request.place)
         due = [
             customer
             for customer, zone in sorted(self.zones.items())
@@ -177,6 +180,15 @@ async def test_an_attempt_that_stumbles_goes_on_where_it_was(runs: Runs) -> None
     assert sorted(runs.entries.entered) == sorted(runs.entries.zones)
     assert done.entered == 45
     assert [place for place, _ in runs.entries.asked] == ["", "c019", "c019", "c039"]
+
+
+async def test_while_others_go_first_it_waits_and_then_goes_on(runs: Runs) -> None:
+    runs.entries.zones = {f"c{n:03}": None for n in range(25)}
+    runs.entries.waits_at = 2
+    now = await runs.environment.get_current_time()
+    done = await (await runs.start(run_of(now.date(), moment=_moment(now, rate=20)))).result()
+    assert done.entered == 25
+    assert [place for place, _ in runs.entries.asked] == ["", "c019", "c019"]
 
 
 def _moment(at: datetime, rate: int) -> Moment:
