@@ -264,6 +264,8 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         "/customers/{customer_id}/timeline",
         "/customers/{customer_id}/trait-changes",
         "/events",
+        "/journeys",
+        "/journeys/{journey}/enrollments",
         "/webhooks/{name}",
         "/quarantine",
         "/quarantine/replay",
@@ -277,7 +279,7 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         for operation in operations.values():
             assert operation["summary"]
             ways: list[dict[str, list[str]]] = []
-            if path.startswith(("/customers", "/events", "/quarantine")):
+            if path.startswith(("/customers", "/events", "/journeys", "/quarantine")):
                 ways = [{"key": []}]
             elif path.startswith(("/v1", "/beacon")) and path != "/v1/m":
                 ways = [{"key": []}, {"writeKey": []}]
@@ -286,7 +288,7 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
     assert (await api.http.get("/docs")).status_code == 200
 
 
-ELSEWHERE = ("/events", "/webhooks", "/quarantine")
+ELSEWHERE = ("/events", "/journeys", "/webhooks", "/quarantine")
 """Their statuses are gone through in the tests of these doors."""
 
 
