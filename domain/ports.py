@@ -131,6 +131,9 @@ class ScheduledEntries(Protocol):
         Args:
             request: which.
             most: at most so many; of others, who are not in the segment, any number is passed.
+
+        Returns:
+            Where to go on; the same place where so much waits for the relay that it must wait.
         """
         ...
 

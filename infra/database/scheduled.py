@@ -28,6 +28,10 @@ where c.id > $1 and c.merged_into is null
 order by c.id limit $5
 """
 
+# Enough for the relay to do for some seconds: what happens to other customers goes first.
+_QUEUED = 500
+_IS_BEHIND = "select exists (select 1 from backlog where due_at <= now() offset $1 limit 1)"
+
 _ENTER = "select entered, refused from enter_due($1, $2, $3, $4, $5, $6)"
 
 
@@ -86,6 +90,8 @@ class PostgresScheduledEntries:
         entry = self._entry(request.journey, event)
         if entry is None:
             return EnrollAnswer(place=None)
+        if await self._pool.fetchval(_IS_BEHIND, _QUEUED):
+            return EnrollAnswer(place=request.place)
         zones = request.moment.zones
         rows = await self._pool.fetch(
             _NEXT,

@@ -13,7 +13,7 @@ from domain.outcomes import Outcome
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.keys import create_key
 from journeys.catalog import Catalog
-from tests.api import Api, running_api, slow_key
+from tests.api import Api, door_to, running_api, slow_key
 from tests.integration.weekly import Weekly
 
 PATH = "/journeys/abandoned_cart/enrollments"
@@ -200,6 +200,37 @@ async def test_it_needs_to_operate_and_a_journey_that_there_is(api: Api) -> None
     key = await slow_key(api)
     assert (await api.post(PATH, {"user_id": "u1", "event": CART}, key)).status_code == 200
     assert (await api.post(PATH, {"user_id": "u1", "event": CART}, key)).status_code == 429
+
+
+async def test_every_status_in_the_document_is_one_that_is_answered(database_url: str) -> None:
+    async with door_to(database_url) as door, running_api(database_url, door=door.url) as api:
+        reader = await create_key(api.pool, "crm", ["read"])
+        writer = await create_key(api.pool, "shop", ["write"])
+        slow = await slow_key(api)
+        await api.get("/journeys", key=slow)
+        good = {"user_id": "u1", "event": CART, "idempotency_key": "k"}
+        for key in ("dev", None, reader, slow):
+            await api.post(PATH, good, key)
+        for key in ("dev", None, writer, slow):
+            await api.get("/journeys", key=key)
+        await api.post(PATH, b"nonsense")
+        await api.post(PATH, {**good, "user_id": "u2"})
+        await api.post(PATH, {**good, "event": {"name": "seen"}})
+        await api.post(PATH, b"x" * 4_400_000)
+        await api.post("/journeys/no_such/enrollments", good)
+        basic = {"Authorization": "Basic ZGV2Og==", "Content-Encoding": "br"}
+        await api.send("POST", PATH, headers=basic)
+        await door.shut()
+        await api.post(PATH, good)
+        await api.get("/journeys", key="not looked up yet")
+        told = {
+            (method, path, int(status))
+            for path, operations in api.app.openapi()["paths"].items()
+            if path.startswith("/journeys")
+            for method, operation in operations.items()
+            for status in operation["responses"]
+        }
+        assert told - api.seen == set()
 
 
 async def test_journeys_are_listed_with_what_starts_them(api: Api) -> None:

@@ -265,6 +265,8 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         "/customers/{customer_id}/timeline",
         "/customers/{customer_id}/trait-changes",
         "/events",
+        "/journeys",
+        "/journeys/{journey}/enrollments",
         "/webhooks/{name}",
         "/tasks",
         "/tasks/{task_id}",
@@ -281,7 +283,7 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
         for operation in operations.values():
             assert operation["summary"]
             ways: list[dict[str, list[str]]] = []
-            if path.startswith(("/customers", "/events", "/quarantine", "/tasks")):
+            if path.startswith(("/customers", "/events", "/journeys", "/quarantine", "/tasks")):
                 ways = [{"key": []}]
             elif path.startswith(("/v1", "/beacon")) and path != "/v1/m":
                 ways = [{"key": []}, {"writeKey": []}]
@@ -300,8 +302,8 @@ async def test_the_page_of_the_document_needs_nothing_from_elsewhere(api: Api) -
         assert (await api.http.get(path)).status_code == 200
 
 
-ELSEWHERE = ("/events", "/webhooks", "/quarantine", "/tasks")
-"""Their statuses are gone through in tests of their own."""
+ELSEWHERE = ("/events", "/journeys", "/webhooks", "/quarantine", "/tasks")
+"""Their statuses are gone through in the tests of these doors."""
 
 
 async def test_every_status_in_the_document_is_one_that_is_answered(

@@ -25,7 +25,7 @@ BEFORE = {
 KEYS = {"same key": ("k", "k"), "another key": ("k", "other"), "no key": (None, None)}
 
 
-def _refusal(policy: str, before: str) -> str | None:
+def refusal(policy: str, before: str) -> str | None:
     """What the documentation says, for an earlier enrollment with the same key."""
     if policy == "always":
         return None
@@ -71,7 +71,7 @@ async def test_re_entry(world: World, policy: str, before: str, keys: str) -> No
         await world.pool.execute("update enrollment set ended_at = ended_at - $1::interval", ago)
     await world.accept(entry(key=second, re_entry=POLICIES[policy], message="again"))
 
-    expected = None if keys == "another key" else _refusal(policy, before)
+    expected = None if keys == "another key" else refusal(policy, before)
     refusals = await world.rows("select code, message_id, reason <> '' from refusal")
     assert refusals == ([] if expected is None else [(expected, "again", True)])
     enrollments = await world.rows("select key, ordinal from enrollment order by key, ordinal")

@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio import workflow
 from temporalio.client import Client, ScheduleBackfill, ScheduleDescription
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
@@ -25,9 +27,12 @@ from infra.database.scheduled import PostgresScheduledEntries
 from infra.relay import Relay
 from infra.schedules import keep_schedules
 from infra.templates import JinjaRenderer
+from infra.temporal import register
 from journeys.catalog import Catalog
 from tests.audiences import EVERYTHING, Shop, big_spender, shop
+from tests.integration.test_relay import temporal_at
 from tests.integration.weekly import Weekly
+from tests.parts import free_port
 from worker.process import build_workers
 from workflows import EVERYBODY, ONCE, Journey, Outcome, PerDay
 
@@ -262,6 +267,20 @@ async def test_once_is_once_whatever_the_day(store: Shop) -> None:
     assert (answer.entered, answer.refused) == (0, 1)
 
 
+async def test_while_much_waits_for_the_relay_nobody_enters_by_the_clock(store: Shop) -> None:
+    await people(store, None)
+    await store.pool.execute(
+        "insert into backlog (enrollment_id, relayed, last)"
+        " select 'enr_' || n, 0, 1 from generate_series(1, 501) n"
+    )
+    entries = entries_of(store)
+    answer = await entries.enroll(request("digest"), 10)
+    assert (answer.place, answer.entered) == ("", 0)
+    await store.pool.execute("delete from backlog where enrollment_id = 'enr_1'")
+    answer = await entries.enroll(request("digest"), 10)
+    assert (answer.place, answer.entered) == (None, 1)
+
+
 async def test_a_journey_that_is_no_longer_scheduled_enrolls_nobody(store: Shop) -> None:
     await people(store, None)
     entries = entries_of(store, {"reward": NINE})
@@ -361,6 +380,32 @@ async def test_a_schedule_enrolls_and_what_it_missed_is_skipped(
         await handle.trigger()
         assert (await _results(client, 3))[0].day == today
     assert await store.pool.fetchval("select count(*) from enrollment") == 2
+
+
+async def test_what_came_due_while_temporal_was_down_is_begun_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    port, file = free_port(), tmp_path / "temporal.db"
+    due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=8)
+    schedule = Schedule(at=due.time(), segment=EVERYBODY)
+    async with temporal_at(port, file) as client:
+        await register(client)
+        await keep_schedules(client, {"weekly": schedule})
+        made = await described(client, "weekly")
+        assert made is not None
+        assert made.info.next_action_times[0] == due
+    await asyncio.sleep((due - datetime.now(UTC)).total_seconds() + 1)
+    async with temporal_at(port, file) as client:
+        # A worker that comes up first must not make Temporal forget it.
+        await keep_schedules(client, {"weekly": schedule})
+        async with asyncio.timeout(30):
+            while not (found := [r async for r in client.list_workflows()]):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        (begun,) = found
+        assert begun.id.startswith("schedule/weekly-")
+        assert begun.workflow_type == "EnrollSegment"
+        key = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+        assert begun.typed_search_attributes[key] == due
 
 
 @contextlib.asynccontextmanager

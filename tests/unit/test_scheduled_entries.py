@@ -38,6 +38,7 @@ class Entries:
     entered: dict[str, datetime] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
     stumbles_at: int = 0
+    waits_at: int = 0
 
     async def next_moment(self, journey: str, day: date, after: datetime | None) -> Moment | None:
         assert journey == "newsletter"
@@ -45,6 +46,8 @@ class Entries:
 
     async def enroll(self, request: EnrollRequest, most: int) -> EnrollAnswer:
         self.asked.append((request.place, most))
+        if len(self.asked) == self.waits_at:
+            return EnrollAnswer(place=request.place)
         due = [
             customer
             for customer, zone in sorted(self.zones.items())
@@ -151,7 +154,7 @@ async def test_a_large_segment_goes_through_several_runs_and_misses_nobody(runs:
     runs.entries.schedule = Schedule(at=time(9), segment=EVERYBODY, rate=10)
     runs.entries.zones = {f"c{n:03}": None for n in range(35)}
     now = await runs.environment.get_current_time()
-    handle = await runs.start(run_of(now.date(), pages=1, moment=_moment(now, rate=10)))
+    handle = await runs.start(_at_once(now, 10, pages=1))
     done = await handle.result()
     assert sorted(runs.entries.entered) == sorted(runs.entries.zones)
     assert done.entered == 35
@@ -162,7 +165,7 @@ async def test_a_rate_is_kept(runs: Runs) -> None:
     runs.entries.zones = {f"c{n:03}": None for n in range(30)}
     now = await runs.environment.get_current_time()
     began = datetime.now(UTC)
-    done = await (await runs.start(run_of(now.date(), moment=_moment(now, rate=20)))).result()
+    done = await (await runs.start(_at_once(now, 20))).result()
     assert done.entered == 30
     # Real seconds: 30 at 20 a second, whatever time the server skips.
     assert datetime.now(UTC) - began >= timedelta(seconds=1.4)
@@ -173,11 +176,22 @@ async def test_an_attempt_that_stumbles_goes_on_where_it_was(runs: Runs) -> None
     runs.entries.zones = {f"c{n:03}": None for n in range(45)}
     runs.entries.stumbles_at = 2
     now = await runs.environment.get_current_time()
-    done = await (await runs.start(run_of(now.date(), moment=_moment(now, rate=20)))).result()
+    done = await (await runs.start(_at_once(now, 20))).result()
     assert sorted(runs.entries.entered) == sorted(runs.entries.zones)
     assert done.entered == 45
     assert [place for place, _ in runs.entries.asked] == ["", "c019", "c019", "c039"]
 
 
-def _moment(at: datetime, rate: int) -> Moment:
-    return Moment(at=at, zones=None, words="now", rate=rate, skip_if_late=timedelta(hours=1))
+async def test_while_others_go_first_it_waits_and_then_goes_on(runs: Runs) -> None:
+    runs.entries.zones = {f"c{n:03}": None for n in range(25)}
+    runs.entries.waits_at = 2
+    now = await runs.environment.get_current_time()
+    done = await (await runs.start(_at_once(now, 20))).result()
+    assert done.entered == 25
+    assert [place for place, _ in runs.entries.asked] == ["", "c019", "c019"]
+
+
+def _at_once(now: datetime, rate: int, **more: object) -> ScheduledRun:
+    """In the middle of its last moment."""
+    moment = Moment(at=now, zones=None, words="now", rate=rate, skip_if_late=timedelta(hours=1))
+    return run_of(now.date(), after=now + timedelta(days=2), moment=moment, **more)
