@@ -4,22 +4,14 @@
 -- Route new events to every live enrollment of their customers that listens, and number them
 -- there. One element an event, in the order of acknowledgement; the customers are locked.
 --   p_heard: the names that anybody listens to
---   p_began: the ordinals of those that wished to start a journey
+--   p_began, p_after: the enrollments that began with one of these events, and its ordinal
 -- Returns whether anybody heard.
 create function route(
     p_source bigint[], p_message text[], p_customer text[], p_type text[], p_name text[],
-    p_heard text[], p_began bigint[])
+    p_heard text[], p_began text[], p_after bigint[])
 returns boolean language plpgsql as $$
 begin
-    with began as materialized (
-        select e.id, b.o
-        from unnest(p_began) b (o)
-            join unnest(p_source, p_message, p_customer)
-                with ordinality x (source, message, customer, o) on x.o = b.o
-            join enrollment e on e.customer_id = x.customer and e.state = 'live'
-            join delivery d on d.enrollment_id = e.id and d.number = 1
-                and d.source_id = x.source and d.message_id = x.message),
-    heard as materialized (
+    with heard as materialized (
         select e.id, x.source, x.message,
             e.last_number + row_number() over (partition by e.id order by x.o) as number
         from unnest(p_source, p_message, p_customer, p_type, p_name)
@@ -29,10 +21,11 @@ begin
                 select id, last_number from enrollment
                 where customer_id = x.customer and state = 'live' and x.name = any (listens)
                 offset 0) e
+            left join unnest(p_began, p_after) b (id, o) on b.id = e.id
         -- A page may be named like an event; only what was tracked has happened.
         where x.type = 'track' and x.name = any (p_heard)
         -- An enrollment hears what comes after the event that started it.
-        and not exists (select 1 from began b where b.id = e.id and b.o >= x.o)),
+        and (b.o is null or x.o > b.o)),
     numbered as (
         insert into delivery (enrollment_id, number, source_id, message_id)
         select id, number, source, message from heard),
@@ -68,7 +61,8 @@ declare
     v_again boolean;
     v_heard text[];  -- the names among these that anybody listens to
     v_lock text[];
-    v_began bigint[] := '{}';
+    v_began text[] := '{}';
+    v_after bigint[] := '{}';
 begin
     routed := false;
     -- The look-ups are scalar subqueries, because those are never planned as a hash of the
@@ -188,11 +182,15 @@ begin
             if r.effects ? 'entries' then
                 perform enter(r.customer, entry, r.source, r.message)
                     from jsonb_array_elements(r.effects -> 'entries') as entry;
-                v_began := v_began || r.o;
+                select v_began || array_agg(e.id), v_after || array_agg(r.o)
+                    into v_began, v_after
+                    from enrollment e join delivery d on d.enrollment_id = e.id and d.number = 1
+                    where e.customer_id = r.customer and e.state = 'live'
+                    and d.source_id = r.source and d.message_id = r.message;
                 routed := true;
             end if;
         end loop;
-        routed := route(p_source, p_message, v_customer, p_type, p_name, v_heard, v_began)
-            or routed;
+        routed := route(p_source, p_message, v_customer, p_type, p_name, v_heard,
+            v_began, v_after) or routed;
     end if;
 end $$;

@@ -27,7 +27,7 @@ begin
             clock_timestamp(), clock_timestamp(), r.event -> 'properties');
         v_routed := route(
             array[0::bigint], array[r.event ->> 'id'], array[r.customer], array['track'],
-            array[r.event ->> 'name'], array[r.event ->> 'name'], '{}') or v_routed;
+            array[r.event ->> 'name'], array[r.event ->> 'name'], '{}', '{}') or v_routed;
         if jsonb_array_length(r.event -> 'entries') > 0 then
             perform enter(r.customer, entry, 0, r.event ->> 'id')
                 from jsonb_array_elements(r.event -> 'entries') as entry;
