@@ -21,6 +21,7 @@ from workflows.checks import (
 )
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
+from workflows.shared_state import check_module
 
 _LONGEST_KEY = 255
 
@@ -117,6 +118,7 @@ def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
     check_schedule(cls, line.schedule, triggers)
     if not workflow.unsafe.in_sandbox():
         check_code(cls, line.listens)
+        check_module(cls)
     name = snake_case(cls.__name__)
     return Declaration(
         name=name,
