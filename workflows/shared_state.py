@@ -12,7 +12,19 @@ from collections.abc import Iterator
 from domain.errors import JourneyError
 
 _CHANGE = frozenset(
-    ["add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"]
+    {
+        "add",
+        "append",
+        "clear",
+        "discard",
+        "extend",
+        "insert",
+        "pop",
+        "popitem",
+        "remove",
+        "setdefault",
+        "update",
+    }
 )
 _FUNCTIONS = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
 
