@@ -8,7 +8,7 @@ from typing import Any
 
 from domain import wording
 from domain.enrollments import Entry
-from domain.events import Envelope, Event
+from domain.events import TIME_ZONE_CHANGED, Envelope, Event
 from domain.gate import LedgerRow
 from domain.messages import Message, Reason, Verdict
 from domain.outcomes import Outcome
@@ -164,6 +164,15 @@ class Person:
             hear.append(also)
         return {
             each.enrollment_id: each.acknowledge(name, event_id, at, dict(told)) for each in hear
+        }
+
+    def moves(self, time_zone: str | None) -> dict[str, Envelope]:
+        """Their clock is another's now; what each live enrollment hears of it."""
+        self.time_zone = time_zone
+        told = {"time_zone": time_zone}
+        return {
+            each.enrollment_id: each.acknowledge(TIME_ZONE_CHANGED, "zone", self.now(), told)
+            for each in self.live()
         }
 
     def _mark(self, what: str, *, opens: bool) -> None:

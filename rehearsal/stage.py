@@ -291,6 +291,13 @@ class Rehearsal:
             self._tell(news)
         await self.settles()
 
+    async def moves(self, who: Person, time_zone: str | None) -> None:
+        """A customer is in another time zone from now on, or in none that is known."""
+        self.engine.note(who.customer_id, f"time zone is {time_zone} now")
+        news = who.moves(time_zone)
+        self._tell({enrollment: [envelope] for enrollment, envelope in news.items()})
+        await self.settles()
+
     def _tell(self, news: Mapping[str, list[Envelope]]) -> None:
         """As the relay does: an enrollment's news travel as one signal."""
         for play in self.plays:

@@ -12,7 +12,7 @@ from domain import wording
 from domain.carried import Carried
 from domain.enrollments import EnterRequest, Start
 from domain.errors import Refused
-from domain.events import CUSTOMER_MERGED, Envelope, Event, event_type
+from domain.events import CUSTOMER_MERGED, TIME_ZONE_CHANGED, Envelope, Event, event_type
 from workflows import attributes
 from workflows.inbox import BY_HAND, Inbox
 from workflows.journal import Journal, Step
@@ -54,6 +54,7 @@ class Enrollment:
         superseded: the customer is another's now, who is in the same journey already.
         hand_over: where the customer goes on when this enrollment ends.
         hold_events: how many events that open or close holds have been applied.
+        moves: how often the customer may have come into another time zone.
         applied: how many events this run has applied.
     """
 
@@ -66,6 +67,7 @@ class Enrollment:
         self.superseded = False
         self.hand_over: EnterRequest | None = None
         self.hold_events = 0
+        self.moves = 0
         self.untaken: list[Event] = []
         self.journal = Journal(carried.steps if carried else {})
         self._keeps = tuple(keeps)
@@ -118,6 +120,11 @@ class Enrollment:
         if envelope.name == CUSTOMER_MERGED:
             self._become_one(envelope)
             return
+        if envelope.name == TIME_ZONE_CHANGED:
+            self.moves += 1
+            zone = envelope.properties.get("time_zone")
+            self._note(f"the customer's time zone is {zone or 'not known any more'}")
+            return
         try:
             event = _read_or_refuse(envelope)
         except Refused as error:
@@ -145,6 +152,7 @@ class Enrollment:
             workflow.upsert_search_attributes([attributes.CUSTOMER.value_set(customer_id)])
         self._note(f"this customer and another are one, `{customer_id}`")
         self.hold_events += 1  # what holds the one holds the other
+        self.moves += 1  # and one may be elsewhere
         if self.start.enrollment_id in ended:
             self.superseded = True
             self._note("the same journey began earlier for the other: that one goes on")

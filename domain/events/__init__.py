@@ -15,6 +15,7 @@ from domain.events.accounts import (
 from domain.events.audience import SegmentEntered, SegmentLeft
 from domain.events.base import (
     CUSTOMER_MERGED,
+    TIME_ZONE_CHANGED,
     Envelope,
     Event,
     HoldMark,
@@ -66,6 +67,7 @@ from domain.events.support import TicketClosed, TicketOpened
 
 __all__ = [
     "CUSTOMER_MERGED",
+    "TIME_ZONE_CHANGED",
     "AccountAddedUser",
     "AccountCreated",
     "AccountDeleted",

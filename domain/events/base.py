@@ -19,6 +19,12 @@ PART = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
 CUSTOMER_MERGED = "customer_merged"
 """Under this name an enrollment hears that its customer and another turned out to be one."""
 
+TIME_ZONE_CHANGED = "time_zone_changed"
+"""Under this name an enrollment hears that its customer is in another time zone now."""
+
+RESERVED = frozenset({CUSTOMER_MERGED, TIME_ZONE_CHANGED})
+"""What the runtime alone says to enrollments, and no event type may be called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
@@ -110,7 +116,7 @@ class Event(BaseModel):
         cls.example = example or {}
         cls.names = (cls.name, *map(canonical_name, aliases))
         for name in cls.names:
-            if name == CUSTOMER_MERGED:
+            if name in RESERVED:
                 raise TypeError(f"the event name {name!r} is the runtime's own: choose another")
             other = _TYPES.setdefault(name, cls)
             if other.__qualname__ != cls.__qualname__ or other.__module__ != cls.__module__:

@@ -1,6 +1,6 @@
 """Small journeys, each there to show one rule of what a journey may rely on."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 
 from pydantic import BaseModel, Field
@@ -14,7 +14,7 @@ from domain.events import (
     TicketClosed,
     TicketOpened,
 )
-from workflows import Journey, JourneyFailed, Outcome, Template, Topic, email, on, push
+from workflows import Day, Journey, JourneyFailed, Outcome, Template, Topic, Window, email, on, push
 
 DAY = timedelta(days=1)
 REMINDER = Template("abandoned_cart/reminder", CartAbandoned)
@@ -317,6 +317,29 @@ class EitherStarts(
         if isinstance(event, CartAbandoned):
             return Outcome.completed(f"cart {event.cart_id}")
         return Outcome.completed(f"page {event.url}")
+
+
+@workflow.defn
+class AtNine(Journey[CartAbandoned]):
+    """Waits until tomorrow at nine."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says when that was."""
+        await self.sleep_until_local(time(9), day=1)
+        return Outcome.completed(f"{(await self.now()).isoformat()} {cart.cart_id}")
+
+
+@workflow.defn
+class OnTuesdays(Journey[CartAbandoned]):
+    """Waits for Tuesday morning."""
+
+    @workflow.run
+    async def run(self, _: CartAbandoned) -> Outcome:
+        """Says when that was, and whether it was so already."""
+        arrival = await self.sleep_until_window(Window(time(9), time(11), (Day.TUESDAY,)))
+        said = " passed" if arrival.passed else ""
+        return Outcome.completed(f"{(await self.now()).isoformat()}{said}")
 
 
 ALL = (

@@ -13,9 +13,6 @@ from workflows.journal import Step
 from workflows.lateness import check_lateness
 from workflows.verbs.base import Verbs
 
-_LOOK_AGAIN = timedelta(hours=6)
-"""How often a wait for a local time looks whether the customer's time zone has changed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -117,18 +114,13 @@ class Waits(Verbs):
         """
 
         async def live(this: Step) -> Arrival:
-            where = await self._zone()
             if this.state is None:
-                today = workflow.now().astimezone(where.info).date()
+                today = workflow.now().astimezone((await self._zone()).info).date()
                 on = day if isinstance(day, date) else today + timedelta(days=day)
                 this.state = on.isoformat()
-                moment = local_moment(on, clock, where)
-                if moment <= workflow.now():
-                    return self._passed(moment, f"until {on} {clock:%H:%M} in {where}")
             on = date.fromisoformat(this.state)
             return await self._local(
                 this,
-                where,
                 lambda where: local_moment(on, clock, where),
                 lambda where: f"until {on} {clock:%H:%M} in {where}",
                 at_most_late,
@@ -153,18 +145,11 @@ class Waits(Verbs):
         """
 
         async def live(this: Step) -> Arrival:
-            where = await self._zone()
-            began = workflow.now()
-            if this.deadline is None and window.is_open(began, where):
-                return Arrival(began, passed=True)
-            this.deadline = this.deadline or window.next_opening(began, where)
             return await self._local(
                 this,
-                where,
                 lambda where: window.next_opening(workflow.now(), where),
                 lambda where: f"until it is {window} in {where}",
                 at_most_late,
-                closes=lambda where: not window.is_open(workflow.now(), where),
             )
 
         return await self._enrollment.step(
@@ -193,34 +178,38 @@ class Waits(Verbs):
     async def _local(
         self,
         step: Step,
-        where: Zone,
         due: Callable[[Zone], datetime],
         words: Callable[[Zone], str],
         at_most_late: timedelta | None,
-        closes: Callable[[Zone], bool] = lambda _: False,  # whether the moment has gone by again
     ) -> Arrival:
-        """Wait for a moment that depends on where the customer is, who may move meanwhile."""
-        moved = False
+        """Wait for a moment that depends on where the customer is, who may move meanwhile.
+
+        Whenever it wakes it asks again where the customer is and what is due there: so it
+        hears of a move, and a window that has closed again meanwhile is not taken for open.
+        """
         while True:
-            if step.deadline is None:
-                step.deadline = due(where)
-                if moved and step.deadline <= workflow.now():
-                    return self._passed(step.deadline, words(where))
-            self._enrollment.now_at(f"Sleeping {words(where)}", step.deadline)
-            look_again = min(step.deadline, workflow.now() + _LOOK_AGAIN)
-            late = await self._enrollment.park(lambda: False, look_again, words(where))
-            now_where = await self._zone()
-            moved = now_where != where
-            if moved or closes(where):
-                where, step.deadline = now_where, None
-            elif workflow.now() >= step.deadline:
+            moves = self._enrollment.moves
+            where = await self._zone()
+            moment, now = due(where), workflow.now()
+            if moment <= now:
+                if step.deadline is None:
+                    return self._passed(moment, words(where))
+                late = max(now - step.deadline, timedelta(0))
                 check_lateness(words(where), late, at_most_late)
-                return Arrival(step.deadline, late)
+                return Arrival(min(step.deadline, now), late)
+            step.deadline = moment
+            await self._enrollment.checkpoint()
+            self._enrollment.now_at(f"Sleeping {words(where)}", moment)
+            await self._enrollment.park(
+                lambda moves=moves: self._enrollment.moves != moves,  # type: ignore[misc]
+                moment,
+                words(where),
+            )
 
     async def _zone(self) -> Zone:
         customer = await self._look_up()
         return Zone.of(customer.time_zone, self.parameters.time_zone)
 
     def _passed(self, moment: datetime, words: str) -> Arrival:
-        self._enrollment.note(f"{words}: that has passed")
+        self._enrollment.note(f"{words}: already so")
         return Arrival(moment, passed=True)
