@@ -12,6 +12,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -118,12 +119,25 @@ async def _create_template(postgres: Postgres) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running_temporal() -> AsyncIterator[WorkflowEnvironment]:
-    """The real Temporal server, in memory."""
+async def running_temporal(
+    port: int | None = None, file: Path | None = None
+) -> AsyncIterator[WorkflowEnvironment]:
+    """The real Temporal server.
+
+    Args:
+        port: where it listens; by default a free one.
+        file: what it remembers between two runs; by default it remembers nothing.
+    """
+    # Left to itself it takes ports that connections are given too, and has five seconds to start.
+    metrics, http = str(free_port()), str(free_port())
     environment = await WorkflowEnvironment.start_local(
+        port=port or free_port(),
+        dev_server_extra_args=["--metrics-port", metrics, "--http-port", http],
         dev_server_existing_path=str(BIN / "temporal"),
+        dev_server_database_filename=None if file is None else str(file),
+        dev_server_startup_timeout=timedelta(seconds=PATIENCE),
         data_converter=pydantic_data_converter,
-        dev_server_log_level="error",
+        dev_server_log_level="error" if file is None else "never",
     )
     async with environment:
         await register(environment.client)
@@ -134,7 +148,9 @@ async def running_temporal() -> AsyncIterator[WorkflowEnvironment]:
 async def time_skipping_temporal() -> AsyncIterator[WorkflowEnvironment]:
     """The test server that skips time."""
     environment = await WorkflowEnvironment.start_time_skipping(
+        port=free_port(),
         test_server_existing_path=str(BIN / "temporal-test-server"),
+        test_server_startup_timeout=timedelta(seconds=PATIENCE),
         data_converter=pydantic_data_converter,
     )
     async with environment:

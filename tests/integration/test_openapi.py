@@ -9,7 +9,7 @@ from infra.web import listen
 from tests.api import running_api
 from tests.parts import BIN, free_port
 
-_WITHIN = 300.0
+_WITHIN = 900.0
 _EXAMPLES = 10
 _SEED = 1
 # What PostgreSQL cannot store (U+0000) is refused wherever it is, which no schema can say; nor

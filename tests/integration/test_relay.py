@@ -29,11 +29,11 @@ from infra.database.pool import Pool, close_pool, open_pool
 from infra.relay import Relay, run_relay
 from infra.settings import Settings
 from infra.templates import JinjaRenderer
-from infra.temporal import connect, register
+from infra.temporal import connect
 from infra.watch import Watch
 from journeys.catalog import Catalog, discover
 from tests.api import NOBODY, door_to, running_api
-from tests.parts import BIN, free_port
+from tests.parts import free_port, running_temporal
 from tests.patience import PATIENCE, eventually
 from worker.process import build_workers
 
@@ -468,21 +468,6 @@ async def _client(address: str) -> Client:
     return await connect(Settings(temporal_address=address), lazy=True)
 
 
-@contextlib.asynccontextmanager
-async def temporal_at(port: int, file: Path) -> AsyncIterator[Client]:
-    """A Temporal server of our own, with a memory."""
-    environment = await WorkflowEnvironment.start_local(
-        port=port,
-        dev_server_existing_path=str(BIN / "temporal"),
-        dev_server_database_filename=str(file),
-        dev_server_log_level="never",
-        data_converter=pydantic_data_converter,
-    )
-    async with environment:
-        await register(environment.client)
-        yield environment.client
-
-
 async def test_while_temporal_is_away_events_are_kept_and_then_arrive(
     stage: Stage, tmp_path: Path
 ) -> None:
@@ -502,17 +487,17 @@ async def test_while_temporal_is_away_events_are_kept_and_then_arrive(
         assert (row["relayed"], row["last"], row["attempts"]) == (0, 2, 0)
         assert row["error"].startswith("Temporal: ")
         workflow_id = await stage.workflow_id()
-        async with temporal_at(port, tmp_path / "temporal.db") as client:
+        async with running_temporal(port, tmp_path / "temporal.db") as temporal:
             await eventually(stage.is_carried)
-            assert await stage.carried(workflow_id, client) == [[1, 2]]
+            assert await stage.carried(workflow_id, temporal.client) == [[1, 2]]
         await stage.accept(event(), event())
         await asyncio.sleep(3)
         await stage.accept(event())
         assert await stage.backlog() == 1
         assert await stage.pool.fetchval("select state from enrollment") == "live"
-        async with temporal_at(port, tmp_path / "temporal.db") as client:
+        async with running_temporal(port, tmp_path / "temporal.db") as temporal:
             await eventually(stage.is_carried)
-            calls = await stage.carried(workflow_id, client)
+            calls = await stage.carried(workflow_id, temporal.client)
             assert list(itertools.chain(*calls)) == [1, 2, 3, 4, 5]
         assert not task.done()
     finally:
