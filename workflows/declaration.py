@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast, get_args, get_origin
+from typing import Any, Generic, Protocol, TypeVar, cast, get_args, get_origin
 
 from temporalio import workflow
 
@@ -25,6 +25,25 @@ from workflows.queues import JOURNEYS
 _LONGEST_KEY = 255
 
 E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+MYPY = False
+"""True to mypy alone."""
+
+
+class Takes(Protocol[E_contra, R_co]):  # type: ignore[misc] # mypy does not see the use below
+    """A function of the event that starts a journey."""
+
+    if MYPY:  # it does not know, in a class line, what starts the journey: anything goes
+
+        def __call__(self, event: Any, /) -> R_co:
+            """Say it of an event."""
+
+    else:
+
+        def __call__(self, event: E_contra, /) -> R_co:
+            """Say it of an event."""
 
 
 @dataclass(frozen=True)
