@@ -16,7 +16,7 @@ from domain.messages import Cap
 from domain.outcomes import Outcome
 from domain.schedules import Schedule
 from domain.tasks import ANSWER_TASK
-from workflows.declaration import ClassLine, Takes, declare
+from workflows.declaration import UNSAID, ClassLine, Takes, declare
 from workflows.driver import drive
 from workflows.enrollment import Enrollment
 from workflows.inbox import Unreadable, read_envelopes
@@ -54,7 +54,8 @@ class Journey(HearsSeveral, Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
     Class keywords:
         listens: the event types that it waits for. Events that open and close holds are
             heard by every journey and need not be named, unless they are waited for.
-        key: the business key of the event that starts it: one enrollment a cart, an order, …
+        key: the business key of the event that starts it: one enrollment a cart, an order, …;
+            None for one at a time.
         where: whether an event of the type starts it at all.
         re_entry: when a customer may enter again with the same key.
         entries_per_day: how many enrollments it takes in a day, all customers together; a
@@ -72,7 +73,7 @@ class Journey(HearsSeveral, Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
         cls,
         *,
         listens: Sequence[type[Event]] = (),
-        key: Takes[E, str] | None = None,
+        key: Takes[E, str] | None = UNSAID,
         where: Takes[E, bool] | None = None,
         re_entry: ReEntry = AFTER_EXIT,
         entries_per_day: int | PerDay | None = None,
