@@ -73,7 +73,7 @@ async def _api(settings: Settings) -> str:
         async with httpx.AsyncClient(trust_env=False, timeout=_PATIENCE) as client:
             answer = await client.get(f"http://{host}:{settings.api_port}/health/ready")
     except httpx.HTTPError as error:
-        raise _Unhealthy(f"does not answer: {error or type(error).__name__}") from None
+        raise _Unhealthy(f"does not answer: {str(error) or type(error).__name__}") from None
     if answer.status_code != HTTPStatus.OK:
         raise _Unhealthy(f"not ready: {answer.text}")
     return answer.text

@@ -3,7 +3,8 @@
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeGuard
 
 import journeys
 from domain.enrollments import Entry
@@ -12,25 +13,28 @@ from domain.events import Event, event_type
 from domain.schedules import Schedule
 from workflows import Journey, Parameters
 from workflows.declaration import Declaration
+from workflows.templates import check_template_files
 
 
 def discover() -> tuple[type[Journey[Any, Any]], ...]:
     """Every journey in `journeys/`: each module or package beside this one that defines any.
 
     Raises:
-        JourneyError: two of them have the same name, or one is not a Temporal workflow.
+        JourneyError: a journey is written wrongly, or one of its templates is not there.
     """
     found: dict[str, type[Journey[Any, Any]]] = {}
     for info in pkgutil.walk_packages(journeys.__path__, "journeys."):
         # By module, not by asking Journey for its subclasses: the sandbox makes its own copies.
-        for value in vars(importlib.import_module(info.name)).values():
-            if isinstance(value, type) and issubclass(value, Journey) and _declared_in(value, info):
+        module = importlib.import_module(info.name)
+        check_template_files(module, Path(journeys.__path__[0]))
+        for value in vars(module).values():
+            if _is_journey(value) and value.__module__ == info.name:
                 found[f"{value.__module__}.{value.__qualname__}"] = value
     return tuple(sorted(found.values(), key=lambda cls: cls.declaration.name))
 
 
-def _declared_in(cls: type[Journey[Any, Any]], info: pkgutil.ModuleInfo) -> bool:
-    return "declaration" in cls.__dict__ and cls.__module__ == info.name
+def _is_journey(value: object) -> TypeGuard[type[Journey[Any, Any]]]:
+    return isinstance(value, type) and issubclass(value, Journey) and "declaration" in vars(value)
 
 
 class Catalog:

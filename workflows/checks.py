@@ -1,13 +1,7 @@
-"""Mistakes of a journey's author, found at import: each sentence says what to write instead.
+"""Mistakes in a journey's class line, found at import: each sentence says what to write instead."""
 
-The code is read as text, not run. What the text does not show is found when it runs.
-"""
-
-import ast
 import inspect
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -112,120 +106,20 @@ def undeclared(cls: type, kind: type[Event]) -> UndeclaredEvent:
     )
 
 
-def check_code(cls: type, listens: tuple[type[Event], ...]) -> None:
-    """Check the code of a journey.
-
-    - Every event that it waits for is declared.
-    - What may go on for ever is written so that it can: a `while` that waits keeps every step
-      that it ever made, `self.rounds` does not.
-    - What Temporal itself offers is awaited as a step: else it would be done again whenever
-      the journey goes on in a new run.
-
-    Where there is no source, the first is checked at the wait.
+def check_names(cls: type, base: type) -> None:
+    """Check that a journey defines nothing under a name that `Journey` itself needs.
 
     Raises:
-        UndeclaredEvent: an event is not declared.
-        JourneyError: one of the others.
+        JourneyError: it does.
     """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError, SyntaxError):
-        return
-    names = vars(sys.modules[cls.__module__])
-    for name in _waited_for(tree):
-        kind = names.get(name)
-        if isinstance(kind, type) and issubclass(kind, Event) and kind not in listens:
-            raise undeclared(cls, kind)
-    for node in ast.walk(tree):
-        match node:
-            case ast.While() if any(_is_step(inner) for inner in ast.walk(node)):
-                raise JourneyError(
-                    f"{cls.__name__}: write the `while` that waits as "
-                    "`async for _ in self.rounds(memory, most=…)`, so that it may go on for years"
-                )
-            case ast.AsyncFor(iter=ast.Call(func=ast.Attribute(attr="rounds"))):
-                _check_memory(cls, tree, node)
-    for name in _raw(tree):
-        instead = _ANEW.get(name) or (
-            f'await self.step("a name", ResultType, lambda: workflow.{name}(…))'
-        )
-        raise JourneyError(
-            f"{cls.__name__}: write `{instead}` for `workflow.{name}(…)`: outside of a step it "
-            "would be done again in every new run"
-        )
+    authored = [one for one in cls.__mro__ if one not in base.__mro__]
+    taken = set(dir(base)) | {name for one in base.__mro__ for name in inspect.get_annotations(one)}
+    for name, value in ((name, value) for one in authored for name, value in vars(one).items()):
+        if name == "__init__" and not hasattr(value, "__temporal_workflow_init"):
+            raise JourneyError(f"{cls.__name__}: a journey has no `__init__`: begin in `run`")
+        if name in taken - _THEIRS and not name.startswith("__"):
+            raise JourneyError(f"{cls.__name__}: choose another name for `{name}`: Journey has one")
 
 
-_EVENT_WAITS = frozenset({"all_of", "first_of", "quiet", "until", "wait_for"})
-_RAW = frozenset({"sleep", "start_activity", "start_child_workflow", "wait_condition"})
-_FUNCTIONS = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
-_ANEW = {"now": "await self.now()", "time": "await self.now()"} | dict.fromkeys(
-    ("random", "uuid4"), 'await self.step("draw", float, …)'
-)
-"""What gives something else each time it is asked, and what to ask instead."""
-
-
-def _waited_for(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="self"), attr=attribute), args=args
-            ) if attribute in _EVENT_WAITS:
-                for argument in args:
-                    match argument:
-                        case ast.Name(id=name):
-                            yield name
-                        case ast.Call(func=ast.Name(id="on"), args=[ast.Name(id=name), *_]):
-                            yield name
-
-
-def _is_step(node: ast.AST) -> bool:
-    match node:
-        case ast.Await(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self")))):
-            return True
-        case ast.AsyncWith() | ast.AsyncFor():
-            return True
-    return False
-
-
-def _raw(tree: ast.AST, functions: int = 0) -> Iterator[str]:
-    """What of Temporal's is called outside of `self.step(…)`.
-
-    What a function within the code asks is asked when that is called: that may be meant.
-    """
-    match tree:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr="step")):
-            return
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="workflow"), attr=name)):
-            if name in _RAW or name.startswith("execute_") or (name in _ANEW and functions == 1):
-                yield name
-    functions += isinstance(tree, _FUNCTIONS)
-    for child in ast.iter_child_nodes(tree):
-        yield from _raw(child, functions)
-
-
-def _check_memory(cls: type, tree: ast.AST, loop: ast.AsyncFor) -> None:
-    """Check that nothing but its memory leaves a round of a loop.
-
-    Raises:
-        JourneyError: it changes a variable from before the loop, or one that is read after it.
-    """
-    end = loop.end_lineno or loop.lineno
-    inside = {node.id for node in _names(loop, ast.Store)}
-    before = {node.id for node in _names(tree, ast.Store) if node.lineno < loop.lineno}
-    anew = {node.id: node.lineno for node in _names(tree, ast.Store) if node.lineno > end}
-    after = {
-        node.id
-        for node in _names(tree, ast.Load)
-        if node.lineno > end and anew.get(node.id, node.lineno + 1) > node.lineno
-    }
-    for name in sorted(inside & (before | after) - {"_"}):
-        raise JourneyError(
-            f"{cls.__name__}: a loop of rounds assigns {name!r}, which a new run would not know "
-            "outside of the round: make it a field of the loop's memory"
-        )
-
-
-def _names(tree: ast.AST, use: type[ast.Load] | type[ast.Store]) -> Iterator[ast.Name]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, use):
-            yield node
+_THEIRS = {"run", "cap", "_abc_impl"}
+"""What `Journey` has and a journey may define."""

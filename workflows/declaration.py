@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast, get_args, get_origin
+from typing import Any, Generic, Protocol, TypeVar, cast, get_args, get_origin
 
 from temporalio import workflow
 
@@ -11,21 +11,46 @@ from domain.enrollments import Entry, PerDay, ReEntry, key_in_id
 from domain.errors import JourneyError, Refused
 from domain.events import Envelope, Event, event_type, event_types
 from domain.schedules import Schedule
+from workflows.beginnings import check_key, check_templates
 from workflows.checks import (
-    check_code,
     check_events,
+    check_names,
     check_run,
     check_schedule,
     check_takes,
     event_types_in,
 )
+from workflows.mistakes import check_code
 from workflows.parameters import Parameters
 from workflows.queues import JOURNEYS
 from workflows.shared_state import check_module
+from workflows.source import code_of
 
 _LONGEST_KEY = 255
 
 E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+UNSAID: Any = object()
+"""The key of a class line that says nothing of one; `None` says that there is none."""
+
+MYPY = False
+"""True to mypy alone."""
+
+
+class Takes(Protocol[E_contra, R_co]):  # type: ignore[misc] # mypy does not see the use below
+    """A function of the event that starts a journey."""
+
+    if MYPY:  # it does not know, in a class line, what starts the journey: anything goes
+
+        def __call__(self, event: Any, /) -> R_co:
+            """Say it of an event."""
+
+    else:
+
+        def __call__(self, event: E_contra, /) -> R_co:
+            """Say it of an event."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +138,18 @@ def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
     heard = with_holds(line.listens)
     check_events(cls, (*triggers, *heard))
     check_run(cls, triggers)
-    check_takes(cls, "key", line.key, triggers)
+    check_takes(cls, "key", None if line.key is UNSAID else line.key, triggers)
     check_takes(cls, "where", line.where, triggers)
     check_schedule(cls, line.schedule, triggers)
+    check_names(cls, base)
     if not workflow.unsafe.in_sandbox():
-        check_code(cls, line.listens)
+        codes = code_of(cls, base)
+        check_code(cls, codes, line.listens)
+        check_templates(cls, codes, triggers)
+        if line.key is UNSAID:
+            check_key(cls, codes, line.re_entry, triggers)
         check_module(cls)
+    key = None if line.key is UNSAID else line.key
     name = snake_case(cls.__name__)
     return Declaration(
         name=name,
@@ -127,7 +158,7 @@ def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
         listens=heard,
         keeps=line.listens,
         parameters=parameters,
-        key=line.key,
+        key=key,
         where=line.where,
         re_entry=line.re_entry,
         per_day=_limit(cls, line.entries_per_day),
@@ -137,16 +168,29 @@ def declare(cls: type, base: type, line: ClassLine) -> Declaration[Any]:
 
 
 def _type_arguments(cls: type, base: type) -> tuple[tuple[type[Event], ...], type[Parameters]]:
-    for generic in getattr(cls, "__orig_bases__", ()):
-        origin = get_origin(generic)
-        if isinstance(origin, type) and issubclass(origin, base):
-            begins, *rest = get_args(generic)
-            if triggers := event_types_in(begins):
-                return triggers, (rest[0] if rest else Parameters)
+    begins, parameters, *_ = (*_given_to(base, cls), None, None)
+    if triggers := event_types_in(begins):
+        if isinstance(parameters, type) and issubclass(parameters, Parameters):
+            return triggers, parameters
+        return triggers, Parameters
     raise JourneyError(
         f"{cls.__name__}: say which event starts it, as in `class {cls.__name__}(Journey[MyEvent])`"
         " or, where there are several, `Journey[MyEvent | MyOtherEvent]`"
     )
+
+
+def _given_to(base: type, cls: type) -> tuple[Any, ...]:
+    """The type arguments that `base` gets from a class, through whatever lies between them."""
+    for generic in vars(cls).get("__orig_bases__", cls.__bases__):
+        origin = get_origin(generic) or generic
+        if origin is base:
+            return get_args(generic)
+        if isinstance(origin, type) and issubclass(origin, base):
+            given = dict(
+                zip(getattr(origin, "__parameters__", ()), get_args(generic), strict=False)
+            )
+            return tuple(given.get(one, one) for one in _given_to(base, origin))
+    return ()
 
 
 def _limit(cls: type, entries_per_day: int | PerDay | None) -> PerDay | None:

@@ -16,7 +16,7 @@ from domain.messages import Cap
 from domain.outcomes import Outcome
 from domain.schedules import Schedule
 from domain.tasks import ANSWER_TASK
-from workflows.declaration import ClassLine, declare
+from workflows.declaration import UNSAID, ClassLine, Takes, declare
 from workflows.driver import drive
 from workflows.enrollment import Enrollment
 from workflows.inbox import Unreadable, read_envelopes
@@ -27,6 +27,7 @@ from workflows.sending import Sender
 from workflows.signals import SEVERAL, add_signals
 from workflows.verbs.asking import Asks
 from workflows.verbs.leading import Leads
+from workflows.verbs.several import HearsSeveral
 from workflows.verbs.telling import Tells
 from workflows.verbs.timing import Waits
 
@@ -35,7 +36,7 @@ P = TypeVar("P", bound=Parameters, default=Parameters)
 T = TypeVar("T")
 
 
-class Journey(Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
+class Journey(HearsSeveral, Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
     """One customer's way through one journey, begun by an event of type `E`, `A | B` for several.
 
     Write a subclass, decorate it with `@workflow.defn` and its `run` with `@workflow.run`:
@@ -53,7 +54,8 @@ class Journey(Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
     Class keywords:
         listens: the event types that it waits for. Events that open and close holds are
             heard by every journey and need not be named, unless they are waited for.
-        key: the business key of the event that starts it: one enrollment a cart, an order, …
+        key: the business key of the event that starts it: one enrollment a cart, an order, …;
+            None for one at a time.
         where: whether an event of the type starts it at all.
         re_entry: when a customer may enter again with the same key.
         entries_per_day: how many enrollments it takes in a day, all customers together; a
@@ -71,19 +73,18 @@ class Journey(Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
         cls,
         *,
         listens: Sequence[type[Event]] = (),
-        key: Callable[[Any], str] | None = None,
-        where: Callable[[Any], bool] | None = None,
+        key: Takes[E, str] | None = UNSAID,
+        where: Takes[E, bool] | None = None,
         re_entry: ReEntry = AFTER_EXIT,
         entries_per_day: int | PerDay | None = None,
         schedule: Schedule | None = None,
-        **kwargs: Any,
     ) -> None:
         """Check what the journey declares and give it its signals and its driver.
 
         Raises:
             JourneyError: something is missing or wrong; the sentence says what to write.
         """
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__()
         if "run" not in cls.__dict__:
             return
         line = ClassLine(tuple(listens), key, where, re_entry, entries_per_day, schedule)

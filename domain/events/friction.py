@@ -24,7 +24,7 @@ class PageAbandoned(
     """
 
     # An event's `name` is the name of its type, so the page's has another one here.
-    page_name: str | None = Field(None, validation_alias=AliasChoices("name", "page_name"))
+    page_name: str | None = Field(default=None, validation_alias=AliasChoices("name", "page_name"))
     url: str | None = None
     path: str | None = None
     title: str | None = None
@@ -33,7 +33,7 @@ class PageAbandoned(
     category: str | None = None
     product_id: str | None = None
     device: str | None = None
-    seconds: Decimal | None = Field(None, description="How long the customer stayed.")
+    seconds: Decimal | None = Field(default=None, description="How long the customer stayed.")
 
 
 class SearchAbandoned(
@@ -45,4 +45,4 @@ class SearchAbandoned(
 
     query: str | dict[str, Any] | None = None
     results: int | None = None
-    seconds: Decimal | None = Field(None, description="How long the customer stayed.")
+    seconds: Decimal | None = Field(default=None, description="How long the customer stayed.")

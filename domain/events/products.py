@@ -21,9 +21,11 @@ class OneProduct(BaseModel):
     model_config = PART
 
     sku: str | None = None
-    product_id: str | None = Field(None, validate_default=True)
+    product_id: str | None = Field(default=None, validate_default=True)
     # An event's `name` is the name of its type, so the product's has another one here.
-    product_name: str | None = Field(None, validation_alias=AliasChoices("name", "product_name"))
+    product_name: str | None = Field(
+        default=None, validation_alias=AliasChoices("name", "product_name")
+    )
     category: str | None = None
     brand: str | None = None
     variant: str | None = None

@@ -21,7 +21,7 @@ class Promotion(BaseModel):
     promotion_id: str | None = None
     # An event's `name` is the name of its type, so the promotion's has another one here.
     promotion_name: str | None = Field(
-        None, validation_alias=AliasChoices("name", "promotion_name")
+        default=None, validation_alias=AliasChoices("name", "promotion_name")
     )
     creative: str | None = None
     position: str | None = None
@@ -42,7 +42,9 @@ class Coupon(BaseModel):
 
     order_id: str | None = None
     cart_id: str | None = None
-    coupon_id: str | None = Field(None, validation_alias=AliasChoices("coupon_id", "coupon"))
+    coupon_id: str | None = Field(
+        default=None, validation_alias=AliasChoices("coupon_id", "coupon")
+    )
     coupon_name: str | None = None
 
 

@@ -343,10 +343,7 @@ async def test_an_answer_to_a_journey_that_has_ended_is_gone(
     assert answer.json()["detail"] == "nobody waits for an answer any more: it is withdrawn"
 
 
-async def test_an_answer_to_a_journey_that_was_deleted_is_gone(
-    connected: Api, temporal: WorkflowEnvironment
-) -> None:
-    assert temporal.client
+async def test_an_answer_to_a_journey_that_was_deleted_is_gone(connected: Api) -> None:
     assert (await _answer(connected, await _ask(connected), YES)).status_code == 410
 
 

@@ -38,7 +38,7 @@ class TwoWaits(Journey[CartAbandoned], listens=[PurchaseMade]):
 
 
 @workflow.defn
-class Nested(Journey[CartAbandoned], listens=[PurchaseMade, SurveyAnswered]):
+class Nested(Journey[CartAbandoned], listens=[PurchaseMade, SurveyAnswered], key=None):
     """A scope within a scope."""
 
     @workflow.run

@@ -2,15 +2,20 @@
 
 import importlib.util
 import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from temporalio import workflow
 
 from domain.errors import BadParameters, JourneyError
-from domain.events import CartAbandoned, PageAbandoned
+from domain.events import CartAbandoned, Event, PageAbandoned
 from journeys.catalog import Catalog, discover
 from rehearsal import Rehearsal
 from tests.unit.specimens import EitherStarts, OneSend
+from workflows import Journey, Outcome, Parameters
+from workflows.templates import check_template_files
 
 
 async def test_the_copies_that_the_sandbox_makes_are_not_found() -> None:
@@ -149,6 +154,70 @@ class Mistaken({line}):
             spec.loader.exec_module(sys.modules["mistaken"])
     finally:
         del sys.modules["mistaken"]
+
+
+E = TypeVar("E", bound=Event)
+
+
+class Patience(Parameters):
+    """Of a family of journeys."""
+
+    after: timedelta = timedelta(hours=1)
+
+
+class Patient(Journey[E, Patience]):
+    """What several journeys share."""
+
+    async def be_patient(self) -> None:
+        """Wait."""
+        await self.sleep(self.parameters.after)
+
+
+@workflow.defn
+class PatientCart(Patient[CartAbandoned]):
+    """One of them."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Be patient."""
+        await self.be_patient()
+        return Outcome.completed(cart.cart_id)
+
+
+def test_journeys_may_share_a_base_class_that_has_their_parameters() -> None:
+    declaration = PatientCart.declaration
+    assert (declaration.triggers, declaration.parameters) == ((CartAbandoned,), Patience)
+
+
+@pytest.mark.parametrize(
+    ("channel", "file", "said"),
+    [
+        ("push", "note.email.jinja", r"letter/templates/note.push.jinja: create it"),
+        ("email", "other.email.jinja", r"letter/templates/note.email.jinja: create it"),
+    ],
+)
+def test_a_template_that_is_not_there_is_found_before_anything_starts(
+    tmp_path: Path, channel: str, file: str, said: str
+) -> None:
+    folder = tmp_path / "letter/templates"
+    folder.mkdir(parents=True)
+    (folder / file).touch()
+    source = tmp_path / "letter/__init__.py"
+    source.write_text(
+        "from domain.events import CartAbandoned\n"
+        f"from workflows import Template, {channel}\n"
+        'NOTE = Template("letter/note", CartAbandoned)\n'
+        f"def note(cart): return {channel}(NOTE, cart)\n"
+    )
+    spec = importlib.util.spec_from_file_location("letter", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with pytest.raises(JourneyError, match=said):
+        check_template_files(module, tmp_path)
+    (folder / f"note.{channel}.jinja").touch()
+    check_template_files(module, tmp_path)
 
 
 def test_a_journey_may_start_by_several_events() -> None:

@@ -161,7 +161,7 @@ def test_a_property_called_name_does_not_hide_the_events_own() -> None:
 
 @pytest.mark.parametrize("known_by", [{"product_id": "p"}, {"sku": "s"}, {"product_id": 5}])
 def test_a_product_is_known_by_its_id_or_its_sku(known_by: dict[str, Any]) -> None:
-    assert ProductAdded.of(known_by)
+    assert ProductAdded.of(known_by).name == "product_added"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import Generic, TypeVar
 
 from temporalio import workflow
 
@@ -11,18 +11,11 @@ from domain import wording
 from domain.events import Event
 from workflows.journal import Step
 from workflows.lateness import check_lateness
-from workflows.matching import Match, dump_event, load_event, matches
+from workflows.matching import Match, dump_event, load_event
 from workflows.scopes import Until
 from workflows.verbs.base import Verbs
 
 A = TypeVar("A", bound=Event)
-B = TypeVar("B", bound=Event)
-C = TypeVar("C", bound=Event)
-D = TypeVar("D", bound=Event)
-T = TypeVar("T")
-
-On = type[A] | Match[A]
-"""An event type, or `on(type, condition)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,153 +63,6 @@ class Hears(Verbs):
         """
         self._check_declared(event)
         return await self._for_event(Match(event, where), timeout, at_most_late, step)
-
-    @overload
-    async def first_of(
-        self,
-        a: On[A],
-        b: On[B],
-        /,
-        *,
-        timeout: timedelta,
-        at_most_late: timedelta | None = None,
-        step: str | None = None,
-    ) -> A | B | None: ...
-
-    @overload
-    async def first_of(
-        self,
-        a: On[A],
-        b: On[B],
-        c: On[C],
-        /,
-        *,
-        timeout: timedelta,
-        at_most_late: timedelta | None = None,
-        step: str | None = None,
-    ) -> A | B | C | None: ...
-
-    @overload
-    async def first_of(
-        self,
-        a: On[A],
-        b: On[B],
-        c: On[C],
-        d: On[D],
-        /,
-        *,
-        timeout: timedelta,
-        at_most_late: timedelta | None = None,
-        step: str | None = None,
-    ) -> A | B | C | D | None: ...
-
-    async def first_of(
-        self,
-        *events: Any,
-        timeout: timedelta,
-        at_most_late: timedelta | None = None,
-        step: str | None = None,
-    ) -> Event | None:
-        """Take the oldest event of several types, or None at the timeout. As `wait_for`.
-
-        match await self.first_of(PurchaseMade, on(TicketOpened, about_it), timeout=DAY):
-            case PurchaseMade(): ...
-            case TicketOpened(): ...
-            case None: ...
-        """
-        meant = matches(events)
-        self._check_declared(*(match.kind for match in meant))
-        kinds = {match.kind.name: match.kind for match in meant}
-        words = " or ".join(kinds)
-
-        def found() -> Event | None:
-            for event in self._enrollment.untaken:
-                if any(match.takes(event) for match in meant):
-                    return event
-            return None
-
-        async def live(this: Step) -> Event | None:
-            return await self._taken(this, words, found, timeout, at_most_late)
-
-        return await self._enrollment.step(
-            step or f"first_of_{'_or_'.join(kinds)}",
-            live,
-            dump=dump_event,
-            load=lambda data: None if data is None else load_event(kinds[data["name"]], data),
-        )
-
-    @overload
-    async def all_of(
-        self,
-        a: On[A],
-        b: On[B],
-        /,
-        *,
-        timeout: timedelta,
-        at_most_late: timedelta | None = None,
-        step: str | None = None,
-    ) -> tuple[A, B] | None: ...
-
-    @overload
-    async def all_of(
-        self,
-        a: On[A],
-        b: On[B],
-        c: On[C],
-        /,
-        *,
-        timeout: timedelta,
-        at_most_late: timedelta | None = None,
-        step: str | None = None,
-    ) -> tuple[A, B, C] | None: ...
-
-    async def all_of(
-        self,
-        *events: Any,
-        timeout: timedelta,
-        at_most_late: timedelta | None = None,
-        step: str | None = None,
-    ) -> tuple[Event, ...] | None:
-        """Take one event of each, in whatever order they come, or None at the timeout.
-
-        At the timeout none is taken: those that came can be asked for by a later wait.
-        As `wait_for` otherwise.
-        """
-        meant = matches(events)
-        self._check_declared(*(match.kind for match in meant))
-        words = " and ".join(match.kind.name for match in meant)
-
-        def found() -> tuple[Event, ...] | None:
-            rest = list(self._enrollment.untaken)
-            taken: list[Event] = []
-            for match in meant:
-                event = match.first(rest)
-                if event is None:
-                    return None
-                rest.remove(event)
-                taken.append(event)
-            return tuple(taken)
-
-        async def live(this: Step) -> tuple[Event, ...] | None:
-            await self._until_found(this, words, found, timeout, at_most_late)
-            events = found()
-            for event in events or ():
-                self._enrollment.untaken.remove(event)
-            return events
-
-        def load(data: list[Any] | None) -> tuple[Event, ...] | None:
-            if data is None:
-                return None
-            pairs = zip(meant, data, strict=True)
-            read = [load_event(match.kind, one) for match, one in pairs]
-            return tuple(event for event in read if event is not None)
-
-        return await self._enrollment.step(
-            step or f"all_of_{words.replace(' ', '_')}",
-            live,
-            dump=lambda events: None if events is None else [dump_event(e) for e in events],
-            load=load,
-        )
 
     async def quiet(
         self,

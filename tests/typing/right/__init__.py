@@ -1,0 +1,1 @@
+"""Journeys and pieces of them with which both type checkers, strict, must be content."""
