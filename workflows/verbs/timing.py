@@ -121,11 +121,11 @@ class Waits(Verbs):
             if this.state is None:
                 today = workflow.now().astimezone(where.info).date()
                 on = day if isinstance(day, date) else today + timedelta(days=day)
-                this.state = on.isoformat()
+                this.state = {"on": on.isoformat(), "zone": where.name}
                 moment = local_moment(on, clock, where)
                 if moment <= workflow.now():
                     return self._passed(moment, f"until {on} {clock:%H:%M} in {where}")
-            on = date.fromisoformat(this.state)
+            on = date.fromisoformat(this.state["on"])
             return await self._local(
                 this,
                 where,
@@ -155,9 +155,10 @@ class Waits(Verbs):
         async def live(this: Step) -> Arrival:
             where = await self._zone()
             began = workflow.now()
-            if this.deadline is None and window.is_open(began, where):
-                return Arrival(began, passed=True)
-            this.deadline = this.deadline or window.next_opening(began, where)
+            if this.state is None:
+                if window.is_open(began, where):
+                    return Arrival(began, passed=True)
+                this.state = {"zone": where.name}
             return await self._local(
                 this,
                 where,
@@ -200,7 +201,10 @@ class Waits(Verbs):
         closes: Callable[[Zone], bool] = lambda _: False,  # whether the moment has gone by again
     ) -> Arrival:
         """Wait for a moment that depends on where the customer is, who may move meanwhile."""
-        moved = False
+        # Also between two runs.
+        moved = step.state["zone"] != where.name
+        if moved:
+            step.deadline = None
         while True:
             if step.deadline is None:
                 step.deadline = due(where)
@@ -213,6 +217,7 @@ class Waits(Verbs):
             moved = now_where != where
             if moved or closes(where):
                 where, step.deadline = now_where, None
+                step.state = step.state | {"zone": where.name}
             elif workflow.now() >= step.deadline:
                 check_lateness(words(where), late, at_most_late)
                 return Arrival(step.deadline, late)
