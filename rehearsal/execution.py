@@ -224,7 +224,8 @@ class Execution:
                 self._timers[seq] = _Timer(due, summary)
                 self._note(f"timer: {Awaited(summary, due.at)!r}")
             case commands.CancelTimer(seq):
-                self._timers.pop(seq).due.off = True
+                if (timer := self._timers.pop(seq, None)) is not None:  # it may just have fired
+                    timer.due.off = True
             case commands.Schedule():
                 self._call(want)
             case commands.CancelActivity(seq):

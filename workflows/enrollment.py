@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -13,18 +14,21 @@ from domain.carried import Carried
 from domain.enrollments import EnterRequest, Start
 from domain.errors import Refused
 from domain.events import CUSTOMER_MERGED, TIME_ZONE_CHANGED, Envelope, Event, event_type
-from workflows import attributes
+from workflows import attributes, moving
+from workflows.calls import to_the_end
+from workflows.failures import dump_error, load_error
+from workflows.gaps import GapWatch
 from workflows.inbox import BY_HAND, Inbox
 from workflows.journal import Journal, Step
 from workflows.story import Story
 
 T = TypeVar("T")
 
+_WITHIN: ContextVar[Step | None] = ContextVar("within", default=None)
+"""The step that the present task is in."""
+
 LATE = timedelta(minutes=1)
 """A timer that fires this much later than it was due is noted: the system was down."""
-
-_MOST_UNTAKEN = 1_000
-_MOST_UNTAKEN_BYTES = 500_000
 
 
 class Scope(Protocol):
@@ -76,8 +80,10 @@ class Enrollment:
         # What comes while the code is on its way to where the run before had left it.
         self._arrived: list[Envelope] | None = None
         self.applied = 0
+        self._waits = 0
         self._calls = 0
         self._parked: list[Callable[[], bool]] = []
+        self._too_large: tuple[tuple[int, ...], str] | None = None
         self._cancelled = False
         first, *others = start.events
         if carried is None:
@@ -85,12 +91,15 @@ class Enrollment:
             # The event that started it is the journey's argument, not something to wait for.
             self._inbox.receive([first])
             self.note(f"entered by **{first.name}** `{first.event_id}`")
-            self.hear(others)
         else:
             self._inbox = Inbox(carried.heard, carried.ahead, carried.heard_as)
             self.untaken = [event for e in carried.untaken if (event := _read(e)) is not None]
             self._arrived = []
             self._refresh()
+        gap = carried.gap if carried else None
+        self._gaps = GapWatch(self._inbox, self._story, start.enrollment_id, gap)
+        if carried is None:
+            self.hear(others)
 
     @property
     def heard(self) -> int:
@@ -106,13 +115,16 @@ class Enrollment:
             return
         for envelope in self._inbox.receive(envelopes):
             self._apply(envelope)
+        self._gaps.look()
         self._refresh()
 
     def go_live(self) -> None:
         """The code is where the run before had left it: what has arrived since is heard now."""
         if self._arrived is not None:
-            self.journal.caught_up()
             arrived, self._arrived = self._arrived, None
+            if workflow.info().typed_search_attributes.get(attributes.STATE) == attributes.HELD:
+                # The wait that would have said otherwise was left behind with the run before.
+                self._say(attributes.ACTIVE)
             self.hear(arrived)
 
     def _apply(self, envelope: Envelope) -> None:
@@ -207,28 +219,48 @@ class Enrollment:
         *,
         dump: Callable[[T], Any],
         load: Callable[[Any], T],
+        undo: Callable[[Step], Awaitable[None]] | None = None,
     ) -> T:
         """Do a step, or give what it gave where an earlier run has done it.
+
+        What is awaited within a step, such as by a `still`, is part of it: it is asked again
+        whenever that is.
 
         Args:
             name: numbered from the second of this name on.
             live: does it.
             dump: makes JSON of its result, for the next run.
             load: reads that again.
+            undo: takes back what it had begun where a scope around it ends first, be it
+                before `live` goes on in a new run.
         """
+        if (around := _WITHIN.get()) is not None:
+            return await live(Step(f"{around.name}_{name}"))
         step = self.journal.open(name)
         if step.cut:
             raise asyncio.CancelledError
+        if step.failed:
+            raise load_error(step.name, step.result)
         if step.done:
             return load(step.result)
         self.go_live()
-        await self.checkpoint()
+        _WITHIN.set(step)
         try:
+            await self.checkpoint()
             result = await live(step)
         except asyncio.CancelledError:
+            if undo is not None:
+                await undo(step)
             step.cut_off()
             raise
-        step.finish(result, dump)
+        except Exception as error:
+            step.fail(dump_error(error))
+            raise
+        finally:
+            _WITHIN.set(None)
+            self._story.let_go()
+        # At once: what the author's code does to the result is no concern of the next run.
+        step.finish(dump(result))
         return result
 
     # Waiting.
@@ -244,14 +276,16 @@ class Enrollment:
             How late the deadline was noticed; zero where it was not there.
         """
         timeout = None if until is None else until - workflow.now()
-        if ready() or (timeout is not None and timeout <= timedelta(0)):
+        if ready():
             return _late(until)
-        self._parked.append(ready)
-        try:
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(ready, timeout=timeout, timeout_summary=summary)
-        finally:
-            self._parked.remove(ready)
+        if timeout is None or timeout > timedelta(0):
+            self._parked.append(ready)
+            try:
+                with contextlib.suppress(TimeoutError):
+                    await workflow.wait_condition(ready, timeout=timeout, timeout_summary=summary)
+            finally:
+                self._parked.remove(ready)
+            self._waits += 1
         late = _late(until)
         if late >= LATE and not ready():
             self.note(f"this wait was over {wording.duration(late)} ago: the system was down")
@@ -265,15 +299,19 @@ class Enrollment:
             why: what holds, in words.
         """
         look_again = workflow.now() + timedelta(days=1)
-        self._note(f"held: {why}")
-        self.now_at(f"Held: {why}; goes on when that is over", look_again)
-        workflow.upsert_search_attributes([attributes.STATE.value_set(attributes.HELD)])
+        if self._story.held(workflow.now(), why, look_again):
+            self._note(f"held: {why}")
+        self._refresh()
+        self._say(attributes.HELD)
         try:
             await self.park(
                 lambda: self.hold_events != seen, look_again, f"held: {why}; look again"
             )
         finally:
-            workflow.upsert_search_attributes([attributes.STATE.value_set(attributes.ACTIVE)])
+            self._say(attributes.ACTIVE)
+
+    def _say(self, state: str) -> None:
+        workflow.upsert_search_attributes([attributes.STATE.value_set(state)])
 
     async def call(self, call: Awaitable[T], *, whole: bool = True) -> T:
         """Await an activity or the like; until it has answered there is no new run.
@@ -285,33 +323,57 @@ class Enrollment:
         """
         self._calls += 1
         try:
-            return await (_to_the_end(call) if whole else call)
+            return await (to_the_end(call) if whole else call)
         finally:
             self._calls -= 1
 
     # Going on in a new run.
 
     def may_move(self) -> bool:
-        """Whether the journey should go on in a new run, and can: it waits and nothing else."""
+        """Whether the journey should go on in a new run, and can: it waits and nothing else.
+
+        Raises:
+            TooLarge: it should, but what it would carry is too large, and that for long.
+        """
         return (
             bool(self._parked)
             and not self._calls
             and not self._cancelled
-            and (self.applied > 0 or self.journal.begun > 0)
-            and self._is_long()
+            and any(self._progress())
+            and moving.is_long(self.start)
             and workflow.all_handlers_finished()
             and not any(ready() for ready in self._parked)
+            and self._fits()
         )
 
-    def _is_long(self) -> bool:
-        info = workflow.info()
-        if self.start.run_length is not None:
-            return info.get_current_history_length() >= self.start.run_length
-        return info.is_continue_as_new_suggested()
+    def _progress(self) -> tuple[int, ...]:
+        """What this run has done so far."""
+        return (self.applied, self.journal.begun, self._waits)
+
+    def _fits(self) -> bool:
+        """Whether Temporal would take what the next run must know; asked once a state."""
+        if self._too_large is None or self._too_large[0] != self._progress():
+            start = self.next_start()
+            if (size := moving.size(start)) <= moving.MOST:
+                self._too_large = None
+                return True
+            assert start.carried is not None
+            why = f"cannot go on in a new run: {size:,} bytes; {moving.largest(start.carried)}"
+            if self._too_large is None:
+                self.note(f"⚠ {why}")
+                workflow.logger.warning("%s %s", self.start.enrollment_id, why)
+            self._too_large = (self._progress(), why)
+        moving.check_patience(self._too_large[1])
+        return False
 
     def next_start(self) -> Start:
         """What the next run starts with."""
         carried = self.start.carried
+        untaken, forgotten = moving.newest(self.untaken)
+        story = self._story.record()
+        if forgotten:
+            what = f"⚠ {forgotten} events that no wait asked for are forgotten"
+            story.notes.append((workflow.now(), what))
         return Start(
             enrollment_id=self.start.enrollment_id,
             customer_id=self.customer_id,
@@ -326,26 +388,19 @@ class Enrollment:
                 heard=self._inbox.heard,
                 heard_as=self._inbox.heard_as,
                 ahead=list(self._inbox.ahead.values()),
-                untaken=self._untaken_to_carry(),
+                gap=self._gaps.gap,
+                untaken=untaken,
                 steps=self.journal.records(),
-                story=self._story.record(),
+                story=story,
             ),
         )
 
-    def _untaken_to_carry(self) -> list[Envelope]:
-        """The newest of what nobody took: what no wait asked for in a thousand events is old."""
-        kept: list[Envelope] = []
-        size = 0
-        for event in reversed(self.untaken):
-            size += len(event.model_dump_json())
-            if kept and (len(kept) == _MOST_UNTAKEN or size > _MOST_UNTAKEN_BYTES):
-                break
-            kept.append(event.envelope())
-        if forgotten := len(self.untaken) - len(kept):
-            self._note(f"⚠ {forgotten} events that no wait asked for are forgotten")
-        return kept[::-1]
-
     # What support staff see.
+
+    def remark(self, what: str) -> None:
+        """Add a line of the author's own to the story, unless an earlier run has done so."""
+        if self._arrived is None:
+            self.note(what)
 
     def note(self, what: str) -> None:
         """Add a line to the story."""
@@ -363,6 +418,7 @@ class Enrollment:
             "run": self.start.carried.run + 1 if self.start.carried else 1,
             "heard": self._inbox.heard,
             "missing": self._inbox.missing,
+            "missing_since": self._gaps.since and self._gaps.since.isoformat(),
             "untaken": [f"{event.name} {event.event_id}" for event in self.untaken],
             "scopes": [repr(scope) for scope in self._scopes],
             "parameters": self.start.parameters,
@@ -374,24 +430,6 @@ class Enrollment:
 
     def _refresh(self) -> None:
         workflow.set_current_details(self._story.markdown())
-
-
-async def _to_the_end(call: Awaitable[T]) -> T:
-    task = asyncio.ensure_future(call)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise
-            cancelled = True
-        except Exception:  # noqa: BLE001, S110 - task.result() raises it below
-            pass
-    result = task.result()
-    if cancelled:
-        raise asyncio.CancelledError
-    return result
 
 
 def _read_or_refuse(envelope: Envelope) -> Event:

@@ -8,7 +8,7 @@ not know.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -35,12 +35,16 @@ class Step:
         self.state: Any = record.state
         self._ended = record.ended
         self._result: Any = record.result
-        self._dump: Callable[[Any], Any] | None = None
 
     @property
     def done(self) -> bool:
         """Whether it gave its result."""
         return self._ended == "done"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it raised an error."""
+        return self._ended == "failed"
 
     @property
     def cut(self) -> bool:
@@ -49,17 +53,16 @@ class Step:
 
     @property
     def result(self) -> Any:
-        """What it gave in an earlier run, as JSON."""
+        """What it gave, or raised, as JSON."""
         return self._result
 
-    def finish(self, result: Any, dump: Callable[[Any], Any] | None = None) -> None:
-        """It is behind the journey.
+    def finish(self, result: Any) -> None:
+        """It is behind the journey, and gave this, as JSON."""
+        self._ended, self._result, self.state = "done", result, None
 
-        Args:
-            result: what it gave.
-            dump: makes JSON of it, where it is not; called only if there is a next run.
-        """
-        self._ended, self._result, self._dump, self.state = "done", result, dump, None
+    def fail(self, error: Any) -> None:
+        """It raised this, as JSON; the journey's code may go on."""
+        self._ended, self._result, self.state = "failed", error, None
 
     def cut_off(self) -> None:
         """A scope around it ended first."""
@@ -67,9 +70,8 @@ class Step:
 
     def record(self) -> StepRecord:
         """For the next run."""
-        result = self._result if self._dump is None else self._dump(self._result)
         return StepRecord(
-            ended=self._ended, deadline=self.deadline, state=self.state, result=result
+            ended=self._ended, deadline=self.deadline, state=self.state, result=self._result
         )
 
 
@@ -98,13 +100,6 @@ class Journal:
         self._steps[unique] = step
         self.begun += not step.known
         return step
-
-    def caught_up(self) -> None:
-        """The code is where the run before had left it.
-
-        What that had begun within the step that was under way is asked anew.
-        """
-        self._carried.clear()
 
     def _next(self, name: str) -> str:
         self._counts[name] += 1
@@ -160,7 +155,7 @@ class Rounds:
         self._round += 1
         memory = self._memory.model_dump(mode="json")
         if self._most is not None and self._round > self._most:
-            self._step.finish(memory)
+            self._step.finish({"memory": memory, "counts": self._journal.counts()})
             raise StopAsyncIteration
         counts = self._journal.counts()
         self._step.state = {"round": self._round, "memory": memory, "counts": counts}
@@ -168,11 +163,12 @@ class Rounds:
 
     def _go_on(self, step: Step) -> int:
         """Go on in the round that an earlier run was in, or after the last."""
-        self._remember(step.result if step.done else step.state["memory"])
+        kept = step.result if step.done else step.state
+        self._remember(kept["memory"])
+        self._journal.go_back(kept["counts"])
         if step.done:
             raise StopAsyncIteration
-        self._journal.go_back(step.state["counts"])
-        self._round = int(step.state["round"])
+        self._round = int(kept["round"])
         return self._round
 
     def _remember(self, kept: object) -> None:

@@ -157,7 +157,9 @@ class Journey(HearsSeveral, Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
         Args:
             name: the step's name.
             returns: the type of its result, which must be one that JSON can hold (pydantic).
-            work: does it. No steps of the journey's within.
+            work: does it. Steps of the journey's within it are part of it. What it raises, it
+                raises again in a new run: Temporal's errors, and those whose arguments are
+                plain.
             whole: do it to its end, also where an `until` around it ends meanwhile; False to
                 let that cancel it.
         """
@@ -175,8 +177,8 @@ class Journey(HearsSeveral, Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
         )
 
     def note(self, what: str) -> None:
-        """Add a line to the story that support staff read. Not a step: it may be said again."""
-        self._enrollment.note(what)
+        """Add a line to the story that support staff read."""
+        self._enrollment.remark(what)
 
     # What Temporal calls.
 
@@ -200,13 +202,14 @@ class Journey(HearsSeveral, Leads, Waits, Asks, Tells, ABC, Generic[E, P]):
 
     @workflow.signal(dynamic=True, description="Anything else: noted, and without effect.")
     def _anything(self, name: str, _: Sequence[RawValue]) -> None:
-        self.note(f"⚠ signal **{name}** is not one that this journey knows; ignored")
+        self._enrollment.note(f"⚠ signal **{name}** is not one that this journey knows; ignored")
 
     def _receive(self, name: str | None, raw: RawValue | None) -> None:
         try:
             envelopes = read_envelopes(name, raw)
         except Unreadable as error:
-            self.note(f"⚠ a signal **{name or SEVERAL}** could not be read and is ignored: {error}")
+            what = f"⚠ a signal **{name or SEVERAL}** could not be read and is ignored: {error}"
+            self._enrollment.note(what)
             return
         self._enrollment.hear(envelopes)
 

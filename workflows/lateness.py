@@ -17,7 +17,7 @@ class TooLate(Exception):
 
     def __init__(self, what: str, late: timedelta) -> None:
         super().__init__(f"{what}: over {wording.duration(late)} ago, too late to go on")
-        self.late = late
+        self.what, self.late = what, late
 
 
 def check_lateness(what: str, late: timedelta, at_most: timedelta | None) -> None:

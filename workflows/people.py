@@ -1,6 +1,5 @@
 """Asking people: a task for a role, a deadline, an answer; and somebody else where none comes."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -82,22 +81,25 @@ class People:
 
         async def live(step: Step) -> Reply | None:
             if step.state is None:
-                await self._begin(step, question)
+                await self._enrollment.call(self._begin(step, question))
             task = self._open[step.state["task"]]
-            try:
-                return await self._answered(step, question, task)
-            except asyncio.CancelledError:
-                if not task.settled:
-                    await self._settle(task, TaskSettlement(task_id=task.id, state="withdrawn"))
-                raise
-            finally:
-                self._open.pop(task.id, None)
+            reply = await self._answered(step, question, task)
+            self._open.pop(task.id, None)
+            return reply
+
+        async def undo(step: Step) -> None:
+            if step.state is None:
+                return
+            task = self._open.pop(step.state["task"])
+            if not task.settled:
+                await self._settle(task, TaskSettlement(task_id=task.id, state="withdrawn"))
 
         return await self._enrollment.step(
             name or f"ask_{question.role}",
             live,
             dump=lambda reply: None if reply is None else asdict(reply),
             load=_REPLY.validate_python,
+            undo=undo,
         )
 
     # Answering, as an update.
@@ -151,22 +153,20 @@ class People:
         now = workflow.now()
         step.deadline = now + question.deadline
         start = self._enrollment.start
-        opened = await self._enrollment.call(
-            short_call(
-                TaskActivities.open,
-                TaskRequest(
-                    enrollment_id=start.enrollment_id,
-                    customer_id=self._enrollment.customer_id,
-                    journey=start.journey,
-                    step=step.name,
-                    role=question.role,
-                    title=question.title,
-                    details=question.details,
-                    choices=list(question.choices),
-                    deadline=step.deadline,
-                ),
-                f"ask {question.role}: {question.title}",
-            )
+        opened = await short_call(
+            TaskActivities.open,
+            TaskRequest(
+                enrollment_id=start.enrollment_id,
+                customer_id=self._enrollment.customer_id,
+                journey=start.journey,
+                step=step.name,
+                role=question.role,
+                title=question.title,
+                details=question.details,
+                choices=list(question.choices),
+                deadline=step.deadline,
+            ),
+            f"ask {question.role}: {question.title}",
         )
         task = self._open[opened.task_id] = _OpenTask(opened.task_id, list(question.choices))
         # After a reset it may be settled already: what a person has answered is not asked again.
@@ -246,9 +246,13 @@ class People:
         return Reply(answer.choice, answer.by, answer.note, role)
 
     async def _settle(self, task: "_OpenTask", settlement: TaskSettlement) -> None:
-        words = f"task {settlement.state}"
-        await self._enrollment.call(short_call(TaskActivities.settle, settlement, words))
-        task.state, task.settled = settlement.state, True
+        async def settled() -> None:
+            words = f"task {settlement.state}"
+            await short_call(TaskActivities.settle, settlement, words)
+            # Whatever ends the wait meanwhile: whoever answered hears what the store has.
+            task.state, task.settled = settlement.state, True
+
+        await self._enrollment.call(settled())
 
 
 class _OpenTask:

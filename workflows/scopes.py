@@ -28,6 +28,7 @@ class Until(Generic[A]):
         self._match = match
         self._name = name
         self._step: Step | None = None
+        self._left_before = False
         self._cancelling = 0
         self.task: asyncio.Task[Any] | None = None
         self.event: A | None = None
@@ -52,7 +53,8 @@ class Until(Generic[A]):
         self._step = self._enrollment.journal.open(self._name)
         if self._step.done:
             # An earlier run has left this block: its steps give again what they gave.
-            self.event = load_event(self._match.kind, self._step.result)
+            self.event = load_event(self._match.kind, self._step.result["event"])
+            self._left_before = True
             return self
         if not self._step.known:
             self._enrollment.go_live()
@@ -79,13 +81,23 @@ class Until(Generic[A]):
     ) -> bool:
         assert self._step is not None
         cancelled = error is not None and is_cancelled_exception(error)
-        if self._step.done:
-            return cancelled and self.event is not None
+        if self._left_before:
+            others = self._step.result["others"]
+            if error is None and others:
+                raise asyncio.CancelledError
+            return cancelled and self.event is not None and not others
+        others = await self._leave(cancelled=cancelled)
+        # Where something else ends what is around this block, a new run must do so again.
+        self._step.finish({"event": dump_event(self.event), "others": others})
+        if error is None and others:
+            raise asyncio.CancelledError  # theirs may have been the one that was just caught
+        return cancelled and self.event is not None and not others
+
+    async def _leave(self, *, cancelled: bool) -> bool:
+        """Take back the cancellation that was ours. Returns whether there are others."""
         if self.task is None:
-            self._step.finish(None)
             return False
         self._enrollment.leave_scope(self)
-        self._step.finish(self.event, dump_event)
         if self.event is None:
             return False
         if not cancelled:
@@ -93,7 +105,4 @@ class Until(Generic[A]):
             # cancellation is still on its way and must not hit what follows the block.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
-        others = self.task.uncancel() > self._cancelling or self._enrollment.interrupted()
-        if error is None and others:
-            raise asyncio.CancelledError  # theirs may have been the one that was just caught
-        return cancelled and not others
+        return self.task.uncancel() > self._cancelling or self._enrollment.interrupted()

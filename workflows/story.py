@@ -26,6 +26,7 @@ class Story:
         self._now = "Starting"
         self._since: datetime | None = None
         self._until: datetime | None = None
+        self._held: tuple[str, datetime] | None = None
         self._notes: deque[tuple[datetime, str]] = deque(maxlen=_KEPT)
         self._forgotten = 0
         if start.carried is not None:
@@ -35,6 +36,21 @@ class Story:
         """Say where the customer stands from now on, and until when at most."""
         if (what, until) != (self._now, self._until):
             self._now, self._since, self._until = what, now, until
+
+    def held(self, now: datetime, why: str, until: datetime) -> bool:
+        """Say what holds the customer, and when it is looked at again.
+
+        Returns:
+            Whether that is news: it is asked again and again, and in every new run.
+        """
+        news = self._held is None or why != self._held[0]
+        self._held = (why, now) if self._held is None or news else self._held
+        self.at(self._held[1], f"Held: {why}; goes on when that is over", until)
+        return news
+
+    def let_go(self) -> None:
+        """Nothing holds the customer."""
+        self._held = None
 
     def note(self, now: datetime, what: str) -> None:
         """Add to what happened."""
@@ -49,12 +65,14 @@ class Story:
             until=self._until,
             notes=list(self._notes),
             forgotten=self._forgotten,
+            held=self._held,
         )
 
     def _resume(self, story: StoryRecord) -> None:
         self._now, self._since, self._until = story.now, story.since, story.until
         self._notes.extend(story.notes)
         self._forgotten = story.forgotten
+        self._held = story.held
 
     def markdown(self) -> str:
         """The page for support staff."""

@@ -9,7 +9,7 @@ from temporalio.api.common.v1 import Payloads
 from temporalio.api.failure.v1 import Failure
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.common import MetricMeter, Priority
+from temporalio.common import MetricMeter, Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowRunner
@@ -67,7 +67,8 @@ def make(
         start_time=identity.started_at,
         task_queue=identity.task_queue,
         task_timeout=timedelta(seconds=10),
-        typed_search_attributes=identity.attributes,
+        # Its own: the SDK changes it in place, and a replay begins with what the run began with.
+        typed_search_attributes=TypedSearchAttributes(list(identity.attributes)),
         workflow_id=identity.workflow_id,
         workflow_start_time=identity.started_at,
         workflow_type=identity.workflow_type,

@@ -27,12 +27,10 @@ from infra.database.scheduled import PostgresScheduledEntries
 from infra.relay import Relay
 from infra.schedules import keep_schedules
 from infra.templates import JinjaRenderer
-from infra.temporal import register
 from journeys.catalog import Catalog
 from tests.audiences import EVERYTHING, Shop, big_spender, shop
-from tests.integration.test_relay import temporal_at
 from tests.integration.weekly import Weekly
-from tests.parts import free_port
+from tests.parts import free_port, running_temporal
 from worker.process import build_workers
 from workflows import EVERYBODY, ONCE, Journey, Outcome, PerDay
 
@@ -388,14 +386,15 @@ async def test_what_came_due_while_temporal_was_down_is_begun_when_it_is_back(
     port, file = free_port(), tmp_path / "temporal.db"
     due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=8)
     schedule = Schedule(at=due.time(), segment=EVERYBODY)
-    async with temporal_at(port, file) as client:
-        await register(client)
+    async with running_temporal(port, file) as temporal:
+        client = temporal.client
         await keep_schedules(client, {"weekly": schedule})
         made = await described(client, "weekly")
         assert made is not None
         assert made.info.next_action_times[0] == due
     await asyncio.sleep((due - datetime.now(UTC)).total_seconds() + 1)
-    async with temporal_at(port, file) as client:
+    async with running_temporal(port, file) as temporal:
+        client = temporal.client
         # A worker that comes up first must not make Temporal forget it.
         await keep_schedules(client, {"weekly": schedule})
         async with asyncio.timeout(30):
