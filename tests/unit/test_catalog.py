@@ -17,7 +17,7 @@ async def test_the_copies_that_the_sandbox_makes_are_not_found() -> None:
     async with Rehearsal(sandboxed=True) as rehearsal:
         await rehearsal.play(discover()[0], CartAbandoned(cart_id="c1"))
         names = [cls.declaration.name for cls in discover()]
-    assert names == ["abandoned_cart", "post_purchase_survey"]
+    assert names == ["abandoned_cart", "onboarding", "post_purchase_survey", "win_back"]
 
 
 def test_two_journeys_of_one_name_are_refused() -> None:
