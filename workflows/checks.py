@@ -143,8 +143,8 @@ def check_code(cls: type, listens: tuple[type[Event], ...]) -> None:
                     f"{cls.__name__}: write the `while` that waits as "
                     "`async for _ in self.rounds(memory, most=…)`, so that it may go on for years"
                 )
-            case ast.AsyncFor(iter=ast.Call(func=ast.Attribute(attr="rounds"))):
-                _check_memory(cls, tree, node)
+            case ast.AsyncFunctionDef():
+                _check_loops(cls, node)
     for name in _raw(tree):
         instead = _ANEW.get(name) or (
             f'await self.step("a name", ResultType, lambda: workflow.{name}(…))'
@@ -203,19 +203,26 @@ def _raw(tree: ast.AST, functions: int = 0) -> Iterator[str]:
         yield from _raw(child, functions)
 
 
-def _check_memory(cls: type, tree: ast.AST, loop: ast.AsyncFor) -> None:
-    """Check that nothing but its memory leaves a round of a loop.
+def _check_loops(cls: type, method: ast.AsyncFunctionDef) -> None:
+    for node in ast.walk(method):
+        match node:
+            case ast.AsyncFor(iter=ast.Call(func=ast.Attribute(attr="rounds"))):
+                _check_memory(cls, method, node)
+
+
+def _check_memory(cls: type, method: ast.AST, loop: ast.AsyncFor) -> None:
+    """Check that nothing but its memory leaves a round of a loop in a method.
 
     Raises:
         JourneyError: it changes a variable from before the loop, or one that is read after it.
     """
     end = loop.end_lineno or loop.lineno
     inside = {node.id for node in _names(loop, ast.Store)}
-    before = {node.id for node in _names(tree, ast.Store) if node.lineno < loop.lineno}
-    anew = {node.id: node.lineno for node in _names(tree, ast.Store) if node.lineno > end}
+    before = {node.id for node in _names(method, ast.Store) if node.lineno < loop.lineno}
+    anew = {node.id: node.lineno for node in _names(method, ast.Store) if node.lineno > end}
     after = {
         node.id
-        for node in _names(tree, ast.Load)
+        for node in _names(method, ast.Load)
         if node.lineno > end and anew.get(node.id, node.lineno + 1) > node.lineno
     }
     for name in sorted(inside & (before | after) - {"_"}):
