@@ -15,7 +15,16 @@ from infra.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL = 0.05
-_ROLES = ("accounts", "accounts_lead", "care", "care_lead", "concierge", "sales", "sales_lead")
+_ROLES = (
+    "accounts",
+    "accounts_lead",
+    "care",
+    "care_lead",
+    "concierge",
+    "field",
+    "sales",
+    "sales_lead",
+)
 """Our own people whom the journeys that are shipped write to; in development the mailbox."""
 
 Ready = Callable[[float], Awaitable[None]]

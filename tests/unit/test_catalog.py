@@ -20,8 +20,11 @@ async def test_the_copies_that_the_sandbox_makes_are_not_found() -> None:
     assert names == [
         "abandoned_cart",
         "back_in_stock",
+        "loyalty",
         "onboarding",
         "post_purchase_survey",
+        "quote_follow_up",
+        "renewal",
         "ticket_care",
         "win_back",
     ]

@@ -15,6 +15,8 @@ from workflows.verbs.base import Verbs
 
 _LOOK_AGAIN = timedelta(hours=6)
 """How often a wait for a local time looks whether the customer's time zone has changed."""
+_FARTHEST = timedelta(hours=27)
+"""How much sooner the same local time can be in another time zone, and a little more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +199,13 @@ class Waits(Verbs):
         due: Callable[[Zone], datetime],
         words: Callable[[Zone], str],
         at_most_late: timedelta | None,
-        closes: Callable[[Zone], bool] = lambda _: False,  # whether the moment has gone by again
+        closes: Callable[[Zone], bool] | None = None,  # whether the moment has gone by again
     ) -> Arrival:
-        """Wait for a moment that depends on where the customer is, who may move meanwhile."""
+        """Wait for a moment that depends on where the customer is, who may move meanwhile.
+
+        What is a year away is not asked for every few hours: until it is near, no move of the
+        customer's makes a difference. Only a window may be open elsewhere at once.
+        """
         moved = False
         while True:
             if step.deadline is None:
@@ -207,11 +213,14 @@ class Waits(Verbs):
                 if moved and step.deadline <= workflow.now():
                     return self._passed(step.deadline, words(where))
             self._enrollment.now_at(f"Sleeping {words(where)}", step.deadline)
-            look_again = min(step.deadline, workflow.now() + _LOOK_AGAIN)
+            look_again = workflow.now() + _LOOK_AGAIN
+            if closes is None:
+                look_again = max(look_again, step.deadline - _FARTHEST)
+            look_again = min(step.deadline, look_again)
             late = await self._enrollment.park(lambda: False, look_again, words(where))
             now_where = await self._zone()
             moved = now_where != where
-            if moved or closes(where):
+            if moved or (closes is not None and closes(where)):
                 where, step.deadline = now_where, None
             elif workflow.now() >= step.deadline:
                 check_lateness(words(where), late, at_most_late)
