@@ -8,9 +8,9 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.customers import Customer
-from domain.events import Envelope, Event
+from domain.events import Envelope
 
-D = TypeVar("D", bound=Event)
+D = TypeVar("D", bound=BaseModel)
 
 
 class Topic(StrEnum):
@@ -52,7 +52,8 @@ class Template(Generic[D]):
     Attributes:
         name: `<journey>/<template>`; the files are
             `journeys/<journey>/templates/<template>.<channel>.jinja`.
-        data: the event type whose properties the template may use.
+        data: the event type whose properties the template may use, what several event types
+            have in common, or a model of the journey's own. The template reads it as `event`.
         topic: what messages made from it are about.
     """
 
@@ -68,7 +69,7 @@ class Message(BaseModel):
         channel: the channel's name.
         template: the template's name.
         topic: the template's topic.
-        data: the event's properties, for the template.
+        data: what the template reads as `event`.
         to: an endpoint's name, for channels that reach our own people and not the customer.
     """
 
@@ -85,7 +86,7 @@ def _message(channel: str, template: Template[D], data: D, to: str | None = None
     if not isinstance(data, template.data):
         raise TypeError(
             f"template {template.name!r} is written for {template.data.__name__}, "
-            f"not for {type(data).__name__}: pass the event it was declared with"
+            f"not for {type(data).__name__}: pass what it was declared with"
         )
     return Message(
         channel=channel,

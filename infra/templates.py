@@ -6,7 +6,8 @@ and for e-mail `html`, in which everything is escaped. It may use
 
 - `event`: the properties of the event that the template was declared with;
 - `customer`: `id`, `traits`, `locale`, `time_zone`;
-- the filter `money`: `{{ event.total | money(event.currency) }}` is `81.50 EUR`.
+- the filter `money`: `{{ event.total | money(event.currency) }}` is `81.50 EUR`;
+- the filter `day`: `{{ event.ends_on | day }}` is `31 March 2027`.
 
 What is not there is an error and never an empty place: a trait that may be missing is written
 `{{ customer.traits.first_name | default("there", true) }}`, and a part of the text that may be
@@ -16,6 +17,7 @@ templates share is a file whose name begins with `_`, imported inside a block.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -167,6 +169,19 @@ def money(amount: Any, currency: Any = None) -> str:
     return f"{rounded:f} {code.upper()}".strip()
 
 
+def day(moment: Any) -> str:
+    """A day in words, as `31 March 2027`, of a date or a moment in ISO 8601.
+
+    Raises:
+        MissingData: it is none.
+    """
+    try:
+        at = datetime.fromisoformat(str(moment))
+    except ValueError:
+        raise MissingData(f"{str(moment)[:40]!r} is not a date") from None
+    return f"{at.day} {at:%B %Y}"
+
+
 def _environment(root: Path, *, escape: bool) -> Environment:
     environment = _Environment(
         loader=FileSystemLoader(root),
@@ -175,6 +190,7 @@ def _environment(root: Path, *, escape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["day"] = day
     environment.filters["money"] = money
     return environment
 

@@ -1,4 +1,4 @@
-"""The fixture `rehearsal`, and its timeline under every test that failed with it.
+"""The fixtures `rehearsal` and `stage`, and the timeline under every test that failed with one.
 
 A conftest.py takes it with `pytest_plugins = ["rehearsal.plugin"]`.
 """
@@ -14,6 +14,13 @@ from rehearsal.stage import Rehearsal
 async def rehearsal() -> AsyncIterator[Rehearsal]:
     """A rehearsal of its own for each test."""
     async with Rehearsal() as opened:
+        yield opened
+
+
+@pytest.fixture(params=[False, True], ids=["one-run", "new-runs"])
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Rehearsal]:
+    """A rehearsal that a test has twice: once with a new run at every chance (see `continues`)."""
+    async with Rehearsal(continues=request.param) as opened:
         yield opened
 
 

@@ -1,6 +1,7 @@
 """A rehearsal: journeys in virtual time, with the real rules, templates and activities."""
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import TracebackType
@@ -161,7 +162,7 @@ class Rehearsal:
     def customer(self, **about: Unpack[About]) -> Person:
         """A new customer."""
         about.setdefault("addresses", {"email": "ada@example.test", "push": "token"})
-        return self.store.person(**about)
+        return self.store.person(**deepcopy(about))  # a test may change it, others share theirs
 
     async def play(
         self,

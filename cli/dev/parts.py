@@ -15,6 +15,17 @@ from infra.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL = 0.05
+_ROLES = (
+    "accounts",
+    "accounts_lead",
+    "care",
+    "care_lead",
+    "concierge",
+    "field",
+    "sales",
+    "sales_lead",
+)
+"""Our own people whom the journeys that are shipped write to; in development the mailbox."""
 
 Ready = Callable[[float], Awaitable[None]]
 """Waits for ever until the part, started at that time, does its work."""
@@ -49,7 +60,7 @@ def environment(
     env["SOJOURN_DATABASE_URL"] = database_url
     env["SOJOURN_TEMPORAL_ADDRESS"] = settings.temporal_target
     env["SOJOURN_WEBHOOKS"] = json.dumps(
-        settings.webhooks or {"care": f"{settings.mailbox_url}/webhooks/care"}
+        settings.webhooks or {role: f"{settings.mailbox_url}/webhooks/{role}" for role in _ROLES}
     )
     env["SOJOURN_PUSH_URL"] = settings.push_url or settings.mailbox_url
     env["SOJOURN_JOURNEY_PARAMETERS"] = json.dumps(settings.journey_parameters)

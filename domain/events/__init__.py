@@ -37,6 +37,8 @@ from domain.events.commerce import (
     Product,
     PurchaseMade,
 )
+from domain.events.contracts import ContractCancelled, ContractRenewed, ContractSigned
+from domain.events.emails import EmailLinkClicked, EmailOpened
 from domain.events.entries import ScheduledEntry
 from domain.events.feedback import ProductReviewed, SurveyAnswered
 from domain.events.friction import PageAbandoned, SearchAbandoned
@@ -63,6 +65,8 @@ from domain.events.promotions import (
     PromotionClicked,
     PromotionViewed,
 )
+from domain.events.quotes import QuoteAccepted, QuoteDeclined, QuotePrepared, QuoteViewed
+from domain.events.stock import ProductRestocked, ProductSoldOut, StockAlertRequested
 from domain.events.support import TicketClosed, TicketOpened
 
 __all__ = [
@@ -78,10 +82,15 @@ __all__ = [
     "CheckoutStarted",
     "CheckoutStepCompleted",
     "CheckoutStepViewed",
+    "ContractCancelled",
+    "ContractRenewed",
+    "ContractSigned",
     "CouponApplied",
     "CouponDenied",
     "CouponEntered",
     "CouponRemoved",
+    "EmailLinkClicked",
+    "EmailOpened",
     "Envelope",
     "Event",
     "HoldMark",
@@ -101,13 +110,19 @@ __all__ = [
     "ProductListViewed",
     "ProductRemoved",
     "ProductRemovedFromWishlist",
+    "ProductRestocked",
     "ProductReviewed",
     "ProductShared",
+    "ProductSoldOut",
     "ProductViewed",
     "ProductsSearched",
     "PromotionClicked",
     "PromotionViewed",
     "PurchaseMade",
+    "QuoteAccepted",
+    "QuoteDeclined",
+    "QuotePrepared",
+    "QuoteViewed",
     "ScheduledEntry",
     "SearchAbandoned",
     "SegmentEntered",
@@ -115,6 +130,7 @@ __all__ = [
     "SignedIn",
     "SignedOut",
     "SignedUp",
+    "StockAlertRequested",
     "SurveyAnswered",
     "TicketClosed",
     "TicketOpened",

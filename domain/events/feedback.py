@@ -8,12 +8,13 @@ from domain.events.base import Event
 
 
 class SurveyAnswered(Event, example={"survey": "post_purchase", "score": 2, "order_id": "o1"}):
-    """A customer answered a survey; `order_id` where the survey was about an order."""
+    """A customer answered a survey; with the order or the ticket that it was about."""
 
     survey: str = Field(min_length=1)
     score: Decimal
     comment: str | None = None
     order_id: str | None = None
+    ticket_id: str | None = None
 
 
 class ProductReviewed(

@@ -45,6 +45,12 @@ class OneProduct(BaseModel):
             raise PydanticCustomError("unknown_product", "product_id or sku is required")
         return value
 
+    def is_same(self, other: "OneProduct | Product") -> bool:
+        """Whether both are one product: by the id where both have one, else by the SKU."""
+        if self.product_id and other.product_id:
+            return self.product_id == other.product_id
+        return bool(self.sku) and self.sku == other.sku
+
 
 class ProductClicked(OneProduct, Event, aliases=("Clicked Product",), example=_EXAMPLE):
     """A customer clicked on a product in a list."""

@@ -36,7 +36,7 @@ class PostPurchaseSurvey(
         """Ask once, wait for the answer, act on a bad one."""
 
         def about_this_order(answer: SurveyAnswered) -> bool:
-            return answer.order_id in {None, purchase.order_id}
+            return answer.order_id in {None, purchase.order_id} and answer.ticket_id is None
 
         await self.sleep(self.parameters.delay, "let the parcel arrive")
         asked = await self.send(email(SURVEY, purchase))

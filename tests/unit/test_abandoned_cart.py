@@ -13,9 +13,9 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 async def test_no_purchase_brings_a_reminder_and_a_gentler_one_a_day_later(
-    rehearsal: Rehearsal,
+    stage: Rehearsal,
 ) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+    play = await stage.play(AbandonedCart, CART)
     await play.passes(59 * MINUTE)
     assert play.sent == []
     await play.passes(2 * MINUTE)
@@ -25,46 +25,46 @@ async def test_no_purchase_brings_a_reminder_and_a_gentler_one_a_day_later(
     assert outcome.kind is OutcomeKind.COMPLETED
 
 
-async def test_a_purchase_within_the_hour_means_no_reminder(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+async def test_a_purchase_within_the_hour_means_no_reminder(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART)
     await play.passes(10 * MINUTE)
     await play.happens(BOUGHT)
     assert (await play.ends()).kind is OutcomeKind.CONVERTED
     assert play.sent == []
 
 
-async def test_a_purchase_between_the_reminders_means_no_second_one(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+async def test_a_purchase_between_the_reminders_means_no_second_one(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART)
     await play.passes(2 * HOUR)
     await play.happens(BOUGHT)
     assert (await play.ends()).kind is OutcomeKind.CONVERTED
     assert play.sent == ["reminder/push"]
 
 
-async def test_the_purchase_of_another_cart_changes_nothing(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+async def test_the_purchase_of_another_cart_changes_nothing(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART)
     await play.happens(PurchaseMade(order_id="o1", cart_id="another"))
     assert (await play.ends()).kind is OutcomeKind.COMPLETED
     assert len(play.sent) == 2
 
 
 async def test_a_purchase_that_names_no_cart_settles_the_cart_when_in_doubt(
-    rehearsal: Rehearsal,
+    stage: Rehearsal,
 ) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+    play = await stage.play(AbandonedCart, CART)
     await play.happens(PurchaseMade(order_id="o1"))
     assert (await play.ends()).kind is OutcomeKind.CONVERTED
 
 
-async def test_no_push_token_means_e_mail(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART, addresses={"email": "ada@example.test"})
+async def test_no_push_token_means_e_mail(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART, addresses={"email": "ada@example.test"})
     await play.passes(2 * HOUR)
     assert play.sent == ["reminder/email"]
     assert ("reminder/push", "suppressed", "no_address") in play.who.said()
 
 
-async def test_an_open_ticket_holds_the_reminder_until_it_closes(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+async def test_an_open_ticket_holds_the_reminder_until_it_closes(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART)
     await play.happens(TicketOpened(ticket_id="t1"))
     await play.passes(3 * HOUR)
     assert play.sent == []
@@ -75,8 +75,8 @@ async def test_an_open_ticket_holds_the_reminder_until_it_closes(rehearsal: Rehe
     assert play.sent == ["reminder/push"]
 
 
-async def test_two_open_tickets_must_both_close(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+async def test_two_open_tickets_must_both_close(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART)
     await play.happens(TicketOpened(ticket_id="t1"))
     await play.happens(TicketOpened(ticket_id="t2"))
     await play.passes(2 * HOUR)
@@ -88,8 +88,8 @@ async def test_two_open_tickets_must_both_close(rehearsal: Rehearsal) -> None:
     assert play.sent == ["reminder/push"]
 
 
-async def test_a_purchase_during_the_hold_ends_the_journey(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+async def test_a_purchase_during_the_hold_ends_the_journey(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART)
     await play.happens(TicketOpened(ticket_id="t1"))
     await play.passes(2 * HOUR)
     await play.happens(BOUGHT)
@@ -98,8 +98,8 @@ async def test_a_purchase_during_the_hold_ends_the_journey(rehearsal: Rehearsal)
     assert play.who.said() == [("reminder/push", "suppressed", "journey_ended")]
 
 
-async def test_after_a_long_hold_the_cart_is_not_mentioned_any_more(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART)
+async def test_after_a_long_hold_the_cart_is_not_mentioned_any_more(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART)
     await play.happens(TicketOpened(ticket_id="t1"))
     await play.passes(8 * DAY)
     await play.happens(TicketClosed(ticket_id="t1"))
@@ -108,21 +108,21 @@ async def test_after_a_long_hold_the_cart_is_not_mentioned_any_more(rehearsal: R
     assert ("reminder/push", "suppressed", "no_longer_relevant") in play.who.said()
 
 
-async def test_parameters_are_fixed_at_entry(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART, parameters={"patience": "PT3S"})
+async def test_parameters_are_fixed_at_entry(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART, parameters={"patience": "PT3S"})
     await play.passes(timedelta(seconds=10))
     assert play.sent == ["reminder/push"]
 
 
-async def test_the_cap_stops_the_second_reminder_and_says_why(rehearsal: Rehearsal) -> None:
-    play = await rehearsal.play(AbandonedCart, CART, parameters={"cap": {"count": 1, "per": "P2D"}})
+async def test_the_cap_stops_the_second_reminder_and_says_why(stage: Rehearsal) -> None:
+    play = await stage.play(AbandonedCart, CART, parameters={"cap": {"count": 1, "per": "P2D"}})
     await play.ends()
     assert play.sent == ["reminder/push"]
     assert ("gentle_reminder/push", "suppressed", "cap_reached") in play.who.said()
 
 
-async def test_a_message_older_than_the_caps_span_does_not_count(rehearsal: Rehearsal) -> None:
+async def test_a_message_older_than_the_caps_span_does_not_count(stage: Rehearsal) -> None:
     cap = {"count": 1, "per": "PT23H"}
-    play = await rehearsal.play(AbandonedCart, CART, parameters={"cap": cap})
+    play = await stage.play(AbandonedCart, CART, parameters={"cap": cap})
     await play.ends()
     assert play.sent == ["reminder/push", "gentle_reminder/push"]

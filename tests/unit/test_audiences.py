@@ -351,6 +351,6 @@ def test_what_is_shipped_is_found_and_holds_together() -> None:
     assert found.members(facts, NOW) == ()
     assert found.values(facts, NOW)["orders"] == 0
     added = found.contributions(purchase(NOW - 200 * DAY, 1), NOW)
-    # Too late for the window of ninety days.
-    assert {one.key.partition(":")[0] for one in added} == names - {"orders_90d"}
+    # Too late for the window of ninety days, and no invitation.
+    assert {one.key.partition(":")[0] for one in added} == names - {"orders_90d", "invitations"}
     assert {one.until for one in added} == {FOREVER}

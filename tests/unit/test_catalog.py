@@ -22,7 +22,17 @@ async def test_the_copies_that_the_sandbox_makes_are_not_found() -> None:
     async with Rehearsal(sandboxed=True) as rehearsal:
         await rehearsal.play(discover()[0], CartAbandoned(cart_id="c1"))
         names = [cls.declaration.name for cls in discover()]
-    assert names == ["abandoned_cart", "post_purchase_survey"]
+    assert names == [
+        "abandoned_cart",
+        "back_in_stock",
+        "loyalty",
+        "onboarding",
+        "post_purchase_survey",
+        "quote_follow_up",
+        "renewal",
+        "ticket_care",
+        "win_back",
+    ]
 
 
 def test_two_journeys_of_one_name_are_refused() -> None:
@@ -123,6 +133,13 @@ def test_a_wrong_parameter_is_named(overrides: dict[str, dict[str, object]], sai
             "await self.sleep(DAY)",
             r"`key=` must also take PurchaseMade.*`CartAbandoned \| PurchaseMade`",
         ),
+        (
+            "Journey[CartAbandoned]",
+            "@workflow.run",
+            "self, cart: CartAbandoned",
+            "n = 0\n        async for _ in self.rounds(Parameters()):\n            n += 1",
+            "a loop of rounds assigns 'n'.*make it a field of the loop's memory",
+        ),
     ],
 )
 def test_a_mistake_is_found_at_import(
@@ -134,7 +151,7 @@ def test_a_mistake_is_found_at_import(
 from datetime import time, timedelta
 from temporalio import workflow
 from domain.events import CartAbandoned, Event, PurchaseMade, ScheduledEntry
-from workflows import EVERYBODY, Journey, Outcome, Schedule
+from workflows import EVERYBODY, Journey, Outcome, Parameters, Schedule
 def cart_of(cart: CartAbandoned) -> str:
     return cart.cart_id
 DAY = timedelta(days=1)

@@ -56,6 +56,7 @@ TRIAL = {
     "trial_end_date": "2018-09-20",
     "trial_plan_name": "Business",
 }
+MAIL = {"email_id": "e", "email_subject": "s", "campaign_id": "c", "campaign_name": "n"}
 SPECIFIED: dict[str, dict[str, Any]] = {
     # Spec: V2 Ecommerce Events
     "Products Searched": {"query": "blue roses"},
@@ -107,11 +108,24 @@ SPECIFIED: dict[str, dict[str, Any]] = {
     "Account Removed User": {},
     "Trial Started": TRIAL,
     "Trial Ended": TRIAL,
+    # Spec: Email Events
+    "Email Opened": MAIL,
+    "Email Link Clicked": {**MAIL, "link_id": "l", "link_url": "https://www.example.com"},
 }
 OURS = {"cart_abandoned", "page_abandoned", "search_abandoned"} | {
+    "contract_cancelled",
+    "contract_renewed",
+    "contract_signed",
+    "product_restocked",
+    "product_sold_out",
+    "quote_accepted",
+    "quote_declined",
+    "quote_prepared",
+    "quote_viewed",
+    "stock_alert_requested",
     "survey_answered",
-    "ticket_opened",
     "ticket_closed",
+    "ticket_opened",
 }
 
 

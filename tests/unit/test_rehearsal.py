@@ -154,6 +154,15 @@ async def test_it_begins_and_goes_on_by_any_clock(moment: str, zone: str, utc: s
         assert f"{goes_on.now:%H:%M}" == utc
 
 
+async def test_what_a_test_changes_of_a_customer_is_that_customers_alone(
+    rehearsal: Rehearsal,
+) -> None:
+    traits = {"owner": "sue"}
+    changed = rehearsal.customer(traits=traits)
+    changed.traits["owner"] = "tom"
+    assert rehearsal.customer(traits=traits).traits == {"owner": "sue"}
+
+
 async def test_time_does_not_go_back(rehearsal: Rehearsal) -> None:
     with pytest.raises(ValueError, match="time does not go back"):
         await rehearsal.at("2025-12-31 12:00")

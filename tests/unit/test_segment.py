@@ -51,7 +51,8 @@ def test_an_event_that_nobody_declared_keeps_its_name_and_has_no_effect() -> Non
 
 def test_a_ticket_has_the_effect_of_a_hold() -> None:
     event = read(event="ticket_opened", properties={"ticket_id": 5})
-    assert event.effects == {"hold": {"kind": "ticket", "reference": "5", "action": "open"}}
+    assert event.effects is not None
+    assert event.effects["hold"] == {"kind": "ticket", "reference": "5", "action": "open"}
 
 
 def test_the_time_is_corrected_by_the_clients_clock() -> None:

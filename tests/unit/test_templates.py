@@ -1,5 +1,6 @@
 """Templates: what they may say, and what they may not leave out."""
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,18 @@ import pytest
 
 from domain.customers import Customer
 from domain.errors import JourneyError, MissingData
-from domain.events import CartAbandoned, Event, PurchaseMade, SurveyAnswered
-from domain.messages import Message, Rendered, Topic
+from domain.events import (
+    CartAbandoned,
+    ContractRenewed,
+    ContractSigned,
+    Event,
+    PurchaseMade,
+    SurveyAnswered,
+)
+from domain.events.contracts import Term
+from domain.messages import Message, Rendered, Template, Topic, email
 from domain.ports import Renderer
-from infra.templates import JinjaRenderer, money
+from infra.templates import JinjaRenderer, day, money
 
 ZOE = Customer(
     id="cus_1",
@@ -253,3 +262,24 @@ def test_the_care_task_has_the_evidence() -> None:
     assert "No comment was left." in made.text
     assert "None" not in made.text
     assert made.html is None
+
+
+@pytest.mark.parametrize("moment", ["2027-03-31", "2027-03-31T22:00:00+02:00"])
+def test_a_day_is_said_in_words(moment: str) -> None:
+    assert day(moment) == "31 March 2027"
+
+
+def test_what_is_no_day_is_missing() -> None:
+    with pytest.raises(MissingData, match="'soon' is not a date"):
+        day("soon")
+
+
+def test_a_template_may_be_written_for_what_several_events_have_in_common() -> None:
+    notice = Template("renewal/notice", Term)
+    for event in (
+        ContractSigned(contract_id="k1", ends_on=date(2027, 3, 31)),
+        ContractRenewed(contract_id="k1", ends_on=date(2028, 3, 31)),
+    ):
+        assert email(notice, event).data["contract_id"] == "k1"
+    with pytest.raises(TypeError, match="is written for Term, not for CartAbandoned"):
+        email(notice, CART)  # type: ignore[misc]
