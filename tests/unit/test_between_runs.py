@@ -102,7 +102,7 @@ async def _three_days(play: Play) -> None:
 
 async def _moves(play: Play) -> None:
     await play.passes(HOUR)
-    play.who.time_zone = "Pacific/Auckland"
+    await play.stage.moves(play.who, "Pacific/Auckland")
     await play.happens(BOUGHT)
 
 

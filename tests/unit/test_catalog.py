@@ -138,7 +138,7 @@ def test_a_wrong_parameter_is_named(overrides: dict[str, dict[str, object]], sai
             "@workflow.run",
             "self, cart: CartAbandoned",
             "n = 0\n        async for _ in self.rounds(Parameters()):\n            n += 1",
-            "a loop of rounds assigns 'n'.*make it a field of the loop's memory",
+            "a loop of rounds changes 'n'.*make it a field of the loop's memory",
         ),
     ],
 )

@@ -41,7 +41,7 @@ async def test_two_notices_in_working_hours_where_the_customer_is(stage: Rehears
 async def test_who_moves_is_reminded_by_the_clock_there(stage: Rehearsal, moves_on: str) -> None:
     play = await stage.play(Renewal, SIGNED, time_zone="America/Los_Angeles")
     await play.at(f"{moves_on} 01:00")
-    play.who.time_zone = "Pacific/Auckland"
+    await stage.moves(play.who, "Pacific/Auckland")
     await play.at("2026-05-01 08:59")
     assert play.sent == []
     await play.at("2026-05-01 09:00")
