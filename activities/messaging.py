@@ -17,6 +17,7 @@ from domain.messages import (
     Go,
     Message,
     Parcel,
+    PassedOver,
     Reason,
     RejectedForGood,
     RejectedForNow,
@@ -71,14 +72,21 @@ class MessagingActivities:
             ApplicationError: the provider did not take it now; retrying is safe.
         """
         answer: Answer | None = None
+        passed_over: list[PassedOver] = []
         async with _signs_of_life():
             for message in await self._in_order(request):
                 answer = await self._send_one(request, message)
                 if not isinstance(answer, Suppressed) or not answer.reason.curable_elsewhere:
                     break
+                why = PassedOver(
+                    channel=message.channel, reason=answer.reason, detail=answer.detail
+                )
+                passed_over.append(why)
+            else:
+                del passed_over[-1:]  # it is what is answered
         if answer is None:
             raise ApplicationError("nothing to send: no message was given", non_retryable=True)
-        return SendAnswer(answer=answer)
+        return SendAnswer(answer=answer, passed_over=passed_over)
 
     @activity.defn(name="skip_send")
     async def skip(self, request: SendRequest, detail: str) -> None:

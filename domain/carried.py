@@ -33,6 +33,7 @@ class StoryRecord(BaseModel):
     """
 
     now: str
+    step: str = ""
     since: datetime | None
     until: datetime | None
     notes: list[tuple[datetime, str]]

@@ -227,10 +227,24 @@ Answer = Sent | Suppressed | Unknown | Held | Stale
 """What the runtime gets to know: a delivery, or a reason to wait or to hear first."""
 
 
+class PassedOver(BaseModel):
+    """A message before the one that was answered about: not sent, and another was tried."""
+
+    channel: str
+    reason: Reason
+    detail: str = ""
+
+
 class SendAnswer(BaseModel):
-    """The gate's and the provider's answer to a `SendRequest`."""
+    """The gate's and the provider's answer to a `SendRequest`.
+
+    Attributes:
+        answer: about the last message that was tried.
+        passed_over: those that were tried before it.
+    """
 
     answer: Answer = Field(discriminator="kind")
+    passed_over: list[PassedOver] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

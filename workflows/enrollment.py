@@ -409,7 +409,8 @@ class Enrollment:
 
     def now_at(self, what: str, until: datetime | None = None) -> None:
         """Say where the customer stands, and until when at most."""
-        self._story.at(workflow.now(), what, until)
+        within = _WITHIN.get()
+        self._story.at(workflow.now(), what, until, within.name if within is not None else "")
         self._refresh()
 
     def status(self) -> dict[str, Any]:

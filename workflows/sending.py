@@ -119,11 +119,15 @@ class Sender:
             retry_policy=_RETRY,
             summary=f"{request.step}: {channels}",
         )
+        others = "".join(
+            f"; not by {one.channel}: {one.reason.value}, {one.detail}" for one in reply.passed_over
+        )
         match reply.answer:
             case Sent(channel=channel):
-                self._enrollment.note(f"✉ **{request.step}** sent by {channel}")
+                self._enrollment.note(f"✉ **{request.step}** sent by {channel}{others}")
             case Suppressed(reason=reason, detail=detail):
-                self._enrollment.note(f"✗ **{request.step}** not sent: {reason.value}, {detail}")
+                why = f"{reason.value}, {detail}{others}"
+                self._enrollment.note(f"✗ **{request.step}** not sent: {why}")
             case Unknown(channel=channel, detail=detail):
                 self._enrollment.note(
                     f"? **{request.step}** by {channel}: not known whether sent; {detail}"

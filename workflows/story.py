@@ -1,5 +1,6 @@
 """The story of an enrollment, as support staff read it in the Temporal UI."""
 
+import json
 from collections import deque
 from datetime import datetime
 
@@ -26,16 +27,17 @@ class Story:
         self._now = "Starting"
         self._since: datetime | None = None
         self._until: datetime | None = None
+        self._step = ""
         self._held: tuple[str, datetime] | None = None
         self._notes: deque[tuple[datetime, str]] = deque(maxlen=_KEPT)
         self._forgotten = 0
         if start.carried is not None:
             self._resume(start.carried.story)
 
-    def at(self, now: datetime, what: str, until: datetime | None = None) -> None:
-        """Say where the customer stands from now on, and until when at most."""
-        if (what, until) != (self._now, self._until):
-            self._now, self._since, self._until = what, now, until
+    def at(self, now: datetime, what: str, until: datetime | None = None, step: str = "") -> None:
+        """Say where the customer stands from now on, in which step, and until when at most."""
+        if (what, until, step) != (self._now, self._until, self._step):
+            self._now, self._since, self._until, self._step = what, now, until, step
 
     def held(self, now: datetime, why: str, until: datetime) -> bool:
         """Say what holds the customer, and when it is looked at again.
@@ -45,7 +47,7 @@ class Story:
         """
         news = self._held is None or why != self._held[0]
         self._held = (why, now) if self._held is None or news else self._held
-        self.at(self._held[1], f"Held: {why}; goes on when that is over", until)
+        self.at(self._held[1], f"Held: {why}; goes on when that is over", until, self._step)
         return news
 
     def let_go(self) -> None:
@@ -61,6 +63,7 @@ class Story:
         """For the next run."""
         return StoryRecord(
             now=self._now,
+            step=self._step,
             since=self._since,
             until=self._until,
             notes=list(self._notes),
@@ -70,6 +73,7 @@ class Story:
 
     def _resume(self, story: StoryRecord) -> None:
         self._now, self._since, self._until = story.now, story.since, story.until
+        self._step = story.step
         self._notes.extend(story.notes)
         self._forgotten = story.forgotten
         self._held = story.held
@@ -84,7 +88,10 @@ class Story:
         if self._since is not None:
             lines.append(f"**Since:** {wording.moment(self._since)}")
         if self._until is not None:
-            lines.append(f"**Until at the latest:** {wording.moment(self._until)}")
+            until = "Looks again" if self._held is not None else "Until at the latest"
+            lines.append(f"**{until}:** {wording.moment(self._until)}")
+        if self._step:
+            lines.append(f"**Step:** `{_code(self._step)}`")
         lines += ["", "| When (UTC) | What happened |", "|---|---|"]
         if self._forgotten:
             lines.append(f"| … | {self._forgotten} earlier lines; the timeline has them all |")
@@ -100,4 +107,5 @@ class Story:
 
 def _code(value: object) -> str:
     """Text for a code span in a cell: nothing that ends the span or the cell."""
-    return " ".join(str(value).split()).replace("`", "'").replace("|", "¦")[:300]
+    text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+    return " ".join(text.split()).replace("`", "'").replace("|", "¦")[:300]
