@@ -37,7 +37,7 @@ class RenewalParameters(Parameters):
 class Renewal(
     Journey[ContractSigned | ContractRenewed, RenewalParameters],
     listens=[ContractRenewed, ContractCancelled],
-    key=lambda term: f"{term.contract_id} {term.ends_on}",
+    key=lambda term: f"{term.contract_id}_{term.ends_on}",
 ):
     """Remind a customer that a contract ends, twice and in time; each term is a journey.
 
