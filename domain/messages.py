@@ -98,17 +98,42 @@ def _message(channel: str, template: Template[D], data: D, to: str | None = None
 
 
 def push(template: Template[D], data: D) -> Message:
-    """A notification on the customer's phone."""
+    """A notification on the customer's phone.
+
+    Args:
+        template: what it says.
+        data: the event that the template was declared with.
+
+    Raises:
+        TypeError: it is another one.
+    """
     return _message("push", template, data)
 
 
 def email(template: Template[D], data: D) -> Message:
-    """An e-mail to the customer."""
+    """An e-mail to the customer.
+
+    Args:
+        template: what it says.
+        data: the event that the template was declared with.
+
+    Raises:
+        TypeError: it is another one.
+    """
     return _message("email", template, data)
 
 
 def webhook(template: Template[D], data: D, *, to: str) -> Message:
-    """A task or a note for our own people, posted to the endpoint configured as `to`."""
+    """A task or a note for our own people.
+
+    Args:
+        template: what it says.
+        data: the event that the template was declared with.
+        to: the name of the endpoint that it is posted to, as it is configured.
+
+    Raises:
+        TypeError: it is another event.
+    """
     return _message("webhook", template, data, to)
 
 

@@ -36,7 +36,11 @@ class Match(Generic[A]):
 def on(kind: type[A], /, where: Callable[[A], bool] | None = None) -> Match[A]:
     """An event type with a condition, for waits that take several.
 
-    await self.first_of(on(PurchaseMade, this_cart), TicketOpened, timeout=day)
+        await self.first_of(on(PurchaseMade, this_cart), TicketOpened, timeout=day)
+
+    Args:
+        kind: the event type.
+        where: whether this one is meant.
     """
     return Match(kind, where)
 

@@ -36,6 +36,10 @@ class Parameters(BaseModel):
     def with_overrides(cls, journey: str, overrides: Mapping[str, Any]) -> Self:
         """The defaults with some values replaced.
 
+        Args:
+            journey: whose parameters they are.
+            overrides: values by name.
+
         Raises:
             BadParameters: an override has no such name or a wrong value; both are named.
         """

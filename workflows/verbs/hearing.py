@@ -145,6 +145,11 @@ class Hears(Verbs):
                 await self.sleep(timedelta(days=1))
             return Outcome.converted() if purchase else Outcome.completed()
 
+        Args:
+            event: the event type, one of those the journey listens to.
+            where: whether this one is meant.
+            step: the block's name.
+
         Raises:
             UndeclaredEvent: the journey does not listen to it.
         """

@@ -87,14 +87,24 @@ class Leads(Hears):
     async def enter(
         self, journey: "type[Journey[A, Any]]", event: A, /, *, step: str | None = None
     ) -> Entered | NotEntered:
-        """Take the customer into another journey, and go on in this one at once."""
+        """Take the customer into another journey, and go on in this one at once.
+
+        Args:
+            journey: the other journey.
+            event: an event that starts it; no other journey hears it.
+            step: the step's name.
+        """
         name = journey.declaration.name
         return await self._enter(name, event, step or f"enter_{name}", wait=False)
 
     def hand_over(self, journey: "type[Journey[A, Any]]", event: A, /) -> Outcome:
         """End here, and go on in another journey: one ends and the other begins at once.
 
-        return self.hand_over(Loyalty, purchase)
+            return self.hand_over(Loyalty, purchase)
+
+        Args:
+            journey: the other journey.
+            event: an event that starts it; no other journey hears it.
         """
         name = journey.declaration.name
         self._enrollment.hand_over = self._request(name, event, "hand_over", wait=False)

@@ -88,6 +88,16 @@ class HearsSeveral(Hears):
             case PurchaseMade(): ...
             case TicketOpened(): ...
             case None: ...
+
+        Args:
+            events: from two to five event types, or `on(type, condition)`.
+            timeout: how long to wait at most; zero to look only.
+            at_most_late: as for `wait_for`.
+            step: the wait's name.
+
+        Raises:
+            UndeclaredEvent: the journey does not listen to one of them.
+            TooLate: see `at_most_late`.
         """
         meant = matches(events)
         self._check_declared(*(match.kind for match in meant))
@@ -175,6 +185,16 @@ class HearsSeveral(Hears):
 
         At the timeout none is taken: those that came can be asked for by a later wait.
         As `wait_for` otherwise.
+
+        Args:
+            events: from two to five event types, or `on(type, condition)`.
+            timeout: how long to wait at most; zero to look only.
+            at_most_late: as for `wait_for`.
+            step: the wait's name.
+
+        Raises:
+            UndeclaredEvent: the journey does not listen to one of them.
+            TooLate: see `at_most_late`.
         """
         meant = matches(events)
         self._check_declared(*(match.kind for match in meant))

@@ -20,7 +20,14 @@ class Tells(Verbs):
         objective: str | None = None,
         still: Callable[[], bool | Awaitable[bool]] | None = None,
     ) -> Delivery:
-        """Send a message, if the gate lets it pass. As `send_first` with one message."""
+        """Send a message, if the gate lets it pass. As `send_first` with one message.
+
+        Args:
+            message: such as `email(NOTE, event)`.
+            step: as for `send_first`.
+            objective: as for `send_first`.
+            still: as for `send_first`.
+        """
         return await self.send_first(message, step=step, objective=objective, still=still)
 
     async def send_first(

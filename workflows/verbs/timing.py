@@ -72,6 +72,12 @@ class Waits(Verbs):
     ) -> Arrival:
         """Wait until a moment. One that has passed returns at once, and says so in `passed`.
 
+        Args:
+            moment: with its time zone.
+            summary: what for, in words, for the Temporal UI.
+            at_most_late: as for `wait_for`.
+            step: the wait's name.
+
         Raises:
             ValueError: the moment has no time zone.
         """
@@ -142,6 +148,11 @@ class Waits(Verbs):
             await self.sleep_until_window(Window(time(9), time(11), Day.TUESDAY.to(Day.THURSDAY)))
 
         Where the window has closed again before anybody could notice, it waits for the next.
+
+        Args:
+            window: the hours and days.
+            at_most_late: as for `wait_for`.
+            step: the wait's name.
         """
 
         async def live(this: Step) -> Arrival:
