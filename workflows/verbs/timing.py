@@ -212,7 +212,9 @@ class Waits(Verbs):
                     return self._passed(step.deadline, words(where))
             self._enrollment.now_at(f"Sleeping {words(where)}", step.deadline)
             look_again = min(step.deadline, workflow.now() + _LOOK_AGAIN)
-            late = await self._enrollment.park(lambda: False, look_again, words(where))
+            late = await self._enrollment.park(
+                lambda: False, look_again, words(where), looks=look_again < step.deadline
+            )
             now_where = await self._zone()
             moved = now_where != where
             if moved or closes(where):
