@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LONG = 4096  # events, at which the server suggests to continue as new
 _TASK = 3  # events of every workflow task
+_LAST = (commands.Complete, commands.Fail, commands.Cancelled, commands.Continue)
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,8 @@ class Execution:
             self._record.check(self._type, self._make)
         for want in wanted:
             self._do(want)
+            if isinstance(want, _LAST):  # what follows is dropped, as the SDK's core does
+                break
 
     def _activation(self, jobs: list[Job]) -> WorkflowActivation:
         engine = self._engine

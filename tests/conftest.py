@@ -13,6 +13,8 @@ pytest_plugins = ["pytester", "rehearsal.plugin"]
 
 # No test is timed, and a run that fails does so again.
 settings.register_profile("sojourn", deadline=None, derandomize=True)
+# To look for what nobody has found yet, for a while: --hypothesis-profile search
+settings.register_profile("search", deadline=None, max_examples=3000, print_blob=True)
 settings.load_profile("sojourn")
 
 

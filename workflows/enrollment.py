@@ -266,11 +266,22 @@ class Enrollment:
     # Waiting.
 
     async def park(
-        self, ready: Callable[[], bool], until: datetime | None, summary: str
+        self,
+        ready: Callable[[], bool],
+        until: datetime | None,
+        summary: str,
+        *,
+        looks: bool = False,
     ) -> timedelta:
         """Wait until `ready()` or the deadline, whichever is first; `ready` is asked again after.
 
         Only here can the journey go on in a new run.
+
+        Args:
+            ready: whether what is waited for is there.
+            until: the deadline.
+            summary: what for, in words.
+            looks: whether it is only time to look again then, so that being late means nothing.
 
         Returns:
             How late the deadline was noticed; zero where it was not there.
@@ -287,7 +298,7 @@ class Enrollment:
                 self._parked.remove(ready)
             self._waits += 1
         late = _late(until)
-        if late >= LATE and not ready():
+        if late >= LATE and not looks and not ready():
             self.note(f"this wait was over {wording.duration(late)} ago: the system was down")
         return late
 
@@ -305,7 +316,10 @@ class Enrollment:
         self._say(attributes.HELD)
         try:
             await self.park(
-                lambda: self.hold_events != seen, look_again, f"held: {why}; look again"
+                lambda: self.hold_events != seen,
+                look_again,
+                f"held: {why}; look again",
+                looks=True,
             )
         finally:
             self._say(attributes.ACTIVE)

@@ -150,6 +150,7 @@ class Sender:
             lambda: self._enrollment.heard != heard_before,
             workflow.now() + _GAP,
             f"event number {missing} is on its way",
+            looks=True,
         )
         if self._enrollment.heard == heard_before:
             self._enrollment.note(f"⚠ event number {missing} has not arrived yet")

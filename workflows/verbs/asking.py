@@ -123,6 +123,7 @@ class Asks(Verbs):
                     lambda seen=seen: self._enrollment.applied != seen,  # type: ignore[misc]
                     min(this.deadline, workflow.now() + look_again),
                     f"waiting until {words}",
+                    looks=True,
                 )
 
         return await self._enrollment.step(
