@@ -30,6 +30,7 @@ async def test_the_copies_that_the_sandbox_makes_are_not_found() -> None:
         "post_purchase_survey",
         "quote_follow_up",
         "renewal",
+        "search_help",
         "ticket_care",
         "win_back",
     ]
