@@ -28,7 +28,7 @@ def list_() -> None:
 
 @app.command("show")
 def show(name: Annotated[str, typer.Argument(help="The journey, such as abandoned_cart.")]) -> None:
-    """Show what a journey is made of: events, waits, parameters, templates."""
+    """Show what starts a journey, and what it is made of."""
     catalog = _catalog()
     known = {cls.declaration.name: cls for cls in catalog.workflows}
     if name not in known:
