@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from temporalio import activity
 
+import domain.events
 from domain.events import CartAbandoned, PurchaseMade, SurveyAnswered
 from rehearsal import Rehearsal
 from tests.parts import BIN
@@ -37,7 +38,7 @@ from decimal import Decimal
 from pydantic import BaseModel, Field
 from temporalio import workflow
 from domain.audiences import *
-from domain.events import *
+from domain.events import {events}
 from journeys.abandoned_cart import GENTLE_REMINDER, REMINDER, CartParameters
 from journeys.post_purchase_survey import SURVEY
 from rehearsal import Rehearsal
@@ -66,7 +67,9 @@ class Example{}(
 def _module(page: str) -> str:
     """The examples of a page, as one module."""
     examples = _EXAMPLE.findall((_ROOT / page).read_text())
-    usual = "" if page == _REFERENCE else _USUAL
+    declared = set(re.findall(r"^class (\w+)", "\n".join(examples), re.MULTILINE))
+    taken = ", ".join(name for name in domain.events.__all__ if name not in declared)
+    usual = "" if page == _REFERENCE else _USUAL.format(events=taken)
     parts = [_UNUSED, usual, "from domain.events import TicketClosed\n"]
     for number, example in enumerate(examples):
         if _is_module(example):
