@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from cli import audiences, health, hooks, keys, quarantine, tasks
+from cli import audiences, health, hooks, journeys, keys, quarantine, tasks
 from cli.leaving import leave_after
 from cli.signals import until_signalled
 from domain.errors import AudienceError, ConfigurationError, JourneyError, SojournError
@@ -179,6 +179,7 @@ def version() -> None:
 app.add_typer(keys.app, name="keys")
 app.add_typer(audiences.app, name="audiences")
 app.add_typer(hooks.app, name="hooks")
+app.add_typer(journeys.app, name="journeys")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tasks.app, name="tasks")
 app.command("health")(health.health)
