@@ -18,7 +18,7 @@ endef
 export PROGRESS
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test faults check lint types imports format bench lock clean venv
+.PHONY: help dev demo test faults endure check lint types imports format bench lock clean venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ test: $(STAMP) ## Run the tests (ARGS="-k cart" for some of them)
 
 faults: $(STAMP) ## Kill everything under load, count what is lost (ARGS="--seconds 300 --seed 7")
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+endure: $(STAMP) ## One journey hears 100,000 events on the real parts; some minutes
+	@SOJOURN_ENDURE=100000 $(BIN)/python -m pytest -n 0 -q -s tests/integration/test_lasting.py -k g7 $(ARGS)
 
 check: lint types imports test ## Everything that must hold: lint, types, imports, tests
 

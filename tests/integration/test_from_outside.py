@@ -49,12 +49,21 @@ async def world(pool: Pool) -> PostgresWorld:
 
 
 @pytest.fixture
+def run_length() -> int | None:
+    """How long runs are; by default as Temporal suggests."""
+    return None
+
+
+@pytest.fixture
 async def running(
-    world: PostgresWorld, temporal: WorkflowEnvironment, channel: RecordingChannel
+    world: PostgresWorld,
+    temporal: WorkflowEnvironment,
+    channel: RecordingChannel,
+    run_length: int | None,
 ) -> AsyncIterator[None]:
     """A worker and a relay over the real parts."""
     messaging = MessagingActivities(world.gate, PlainRenderer(), {"push": channel})
-    relay = Relay(world.pool, temporal.client)
+    relay = Relay(world.pool, temporal.client, run_length=run_length)
     async with contextlib.AsyncExitStack() as stack:
         for worker in build_workers(
             temporal.client, Catalog([AbandonedCart]), messaging, world.pool
@@ -89,11 +98,21 @@ async def _enroll(
     return handle
 
 
+@pytest.mark.parametrize("run_length", [None, 0])
 @pytest.mark.usefixtures("running")
 async def test_16_a_reset_sends_nothing_a_second_time_and_hears_again(
     world: PostgresWorld, temporal: WorkflowEnvironment, channel: RecordingChannel
 ) -> None:
     handle = await _enroll(world, temporal, patience=timedelta(milliseconds=200))
+
+    async def run_id() -> str:
+        return str(
+            await world.pool.fetchval(
+                "select coalesce(run_id, '') from enrollment where workflow_id = $1", handle.id
+            )
+        )
+
+    first_run = await eventually(run_id)
 
     async def sent() -> bool:
         return len(channel.parcels) == 1
@@ -101,13 +120,15 @@ async def test_16_a_reset_sends_nothing_a_second_time_and_hears_again(
     await eventually(sent)
     first_task = next(
         event.event_id
-        for event in (await handle.fetch_history()).events
+        for event in (
+            await temporal.client.get_workflow_handle(handle.id, run_id=first_run).fetch_history()
+        ).events
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     )
     await temporal.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=temporal.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=first_run),
             reason="a test",
             workflow_task_finish_event_id=first_task,
             request_id=uuid.uuid4().hex,
