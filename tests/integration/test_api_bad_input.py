@@ -335,7 +335,8 @@ async def test_an_emoji_may_be_in_every_field(api: Api) -> None:
     assert found["traits"][smile] == smile
     assert found["addresses"][0]["value"] == smile * 500
     assert (await api.customer(anonymous_id=smile * 2))["id"] == found["id"]
-    (enrollment,) = await api.about("enrollments", user=smile)
+    care, enrollment = await api.about("enrollments", user=smile)
+    assert (enrollment["journey"], care["journey"]) == ("abandoned_cart", "ticket_care")
     assert enrollment["key"] == smile * 255
     assert enrollment["workflow_id"].isascii()
 
