@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rehearsal.engine import Engine
 
 _LONG = 4096  # events, at which the server suggests to continue as new
-_OFTEN = 1000  # runs
+_OFTEN = 300  # runs
 _TASK = 3  # events of every workflow task
 _LAST = (commands.Complete, commands.Fail, commands.Cancelled, commands.Continue)
 
