@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rehearsal.engine import Engine
 
 _LONG = 4096  # events, at which the server suggests to continue as new
+_OFTEN = 300  # runs
 _TASK = 3  # events of every workflow task
 _LAST = (commands.Complete, commands.Fail, commands.Cancelled, commands.Continue)
 
@@ -78,6 +79,8 @@ class Execution:
         self.parked = False
         self.attributes = attributes
         self.runs = 0
+        self._moment: datetime | None = None
+        self._runs_before = 0
         self._engine = engine
         self._cls = cls
         self._type = cls.__name__
@@ -297,6 +300,11 @@ class Execution:
     def _continue(self, workflow_type: str, arguments: Sequence[Payload]) -> None:
         if workflow_type not in {"", self._type}:
             raise NotPlayed(f"{self._type} continues as {workflow_type}: that is not played")
+        at_once = self.runs - self._runs_before if self._engine.clock() == self._moment else 0
+        if at_once >= _OFTEN:
+            raise NotPlayed(f"{self._type} went on in {at_once} new runs, and no time has passed")
+        if not at_once:
+            self._moment, self._runs_before = self._engine.clock(), self.runs
         self._note(f"continues as new, after {self._length} events")
         self._stop()
         instance.evict(self._instance)

@@ -157,7 +157,7 @@ class Count(BaseModel):
 
 
 @workflow.defn
-class LoopsTwice(Journey[CartAbandoned], listens=[PurchaseMade]):
+class LoopsTwice(Journey[CartAbandoned], listens=[PurchaseMade, SurveyAnswered]):
     """Waits in a loop, and for the same once more after it."""
 
     @workflow.run
@@ -258,3 +258,22 @@ class Hoards(Journey[CartAbandoned], listens=[PurchaseMade]):
             await self.wait_for(PurchaseMade, timeout=DAY)
             ballast.letters = "x" * 1_600_000 if round_ < 3 else ""
         return Outcome.completed(f"{cart.cart_id} {len(ballast.letters)}")
+
+
+@workflow.defn
+class WaitsWithinItsWork(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Waits within work of its own."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """The work is done once, and in one run."""
+
+        async def work() -> str:
+            self.note("begins to work")
+            bought = await self.wait_for(PurchaseMade, timeout=DAY)
+            again = await self.wait_for(PurchaseMade, timeout=DAY)
+            return f"{bought and bought.event_id} {again and again.event_id}"
+
+        said = await self.step("work", str, work)
+        await self.sleep(DAY)
+        return Outcome.completed(f"{cart.cart_id} {said}")

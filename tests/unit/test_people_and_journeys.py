@@ -1,5 +1,6 @@
 """Journeys that ask people, lead into others and deal variants; in one run and in many."""
 
+import asyncio
 from datetime import timedelta
 from functools import partial
 
@@ -8,6 +9,8 @@ import pytest
 from domain.events import CartAbandoned, PurchaseMade
 from domain.outcomes import OutcomeKind
 from rehearsal import Play, Rehearsal
+from rehearsal.protocol.commands import Answer
+from tests.unit.composed import Composed
 from tests.unit.waiting import AsksTwo, Deals, GoesThrough, HandsOver, Other
 
 CART = CartAbandoned(cart_id="c1")
@@ -172,3 +175,19 @@ async def test_the_first_variant_stays_whatever_the_weights_are_later(
     later = await rehearsal.play(Deals, CART, who=play.who, run_length=run_length)
     assert [(await each.ends()).reason for each in (play, later)] == ["a", "a"]
     assert later.sent == ["reminder_a/push"]
+
+
+async def test_an_answer_that_comes_between_two_runs_is_taken(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    program = {"steps": [["ask", 6], ["sleep", 1]]}
+    play = await rehearsal.play(Composed, CART, parameters=program, run_length=run_length)
+    answer = {"task_id": play.tasks[0].id, "choice": "yes"}
+    updates: list[asyncio.Future[Answer]] = []
+    envelope = play.acknowledge(BOUGHT)
+    play.execution.signal(envelope.name, [envelope])
+    rehearsal.engine.soon(lambda: updates.append(play.execution.update("answer_task", answer)))
+    await play.settles()
+    assert updates[0].result().error is None
+    assert play.tasks[0].state == "answered"
+    assert "choice='yes'" in (await play.ends()).reason
