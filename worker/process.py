@@ -115,9 +115,9 @@ async def serve(settings: Settings, catalog: Catalog | None = None) -> None:
         async with contextlib.AsyncExitStack() as running:
             for worker in build_workers(client, catalog, messaging, pool, audiences):
                 await running.enter_async_context(worker)
-            await keep_schedules(client, catalog.schedules())
             names = [cls.declaration.name for cls in catalog.workflows]
             _log.info("ready", journeys=", ".join(names))
+            await keep_schedules(client, catalog.schedules())
             await asyncio.Event().wait()
     finally:
         for channel in channels.values():
