@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from pydantic import BaseModel
 from temporalio import workflow
 
 from domain.carried import Carried
@@ -34,12 +35,12 @@ def is_long(start: Start) -> bool:
 
 def size(start: Start) -> int:
     """How many bytes the next run starts with."""
-    return len(start.model_dump_json())
+    return _length(start)
 
 
 def largest(carried: Carried) -> str:
     """What of it is the largest, in words."""
-    parts = {f"step {name!r}": len(r.model_dump_json()) for name, r in carried.steps.items()}
+    parts = {f"step {name!r}": _length(r) for name, r in carried.steps.items()}
     parts["events that wait for an earlier one"] = _bytes(carried.ahead)
     parts["events that no wait has taken"] = _bytes(carried.untaken)
     what = max(parts, key=lambda name: parts[name])
@@ -69,12 +70,17 @@ def newest(untaken: list[Event]) -> tuple[list[Envelope], int]:
     kept: list[Envelope] = []
     total = 0
     for event in reversed(untaken):
-        total += len(event.model_dump_json())
+        total += _length(event)
         if kept and (len(kept) == _MOST_UNTAKEN or total > _MOST_UNTAKEN_BYTES):
             break
         kept.append(event.envelope())
     return kept[::-1], len(untaken) - len(kept)
 
 
+def _length(model: BaseModel) -> int:
+    """How many bytes it is on its way: a letter may be several."""
+    return len(model.model_dump_json().encode())
+
+
 def _bytes(envelopes: Iterable[Envelope]) -> int:
-    return sum(len(str(envelope.properties)) for envelope in envelopes)
+    return sum(len(str(envelope.properties).encode()) for envelope in envelopes)

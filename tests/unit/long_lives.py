@@ -261,6 +261,20 @@ class Hoards(Journey[CartAbandoned], listens=[PurchaseMade]):
 
 
 @workflow.defn
+class HoardsGreek(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Remembers far too much in letters of two bytes, and then gives it up."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Grow with each purchase."""
+        ballast = Ballast()
+        async for round_ in self.rounds(ballast, most=4):
+            await self.wait_for(PurchaseMade, timeout=DAY)
+            ballast.letters = "ω" * 800_000 if round_ < 3 else ""
+        return Outcome.completed(f"{cart.cart_id} {len(ballast.letters)}")
+
+
+@workflow.defn
 class WaitsWithinItsWork(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Waits within work of its own."""
 

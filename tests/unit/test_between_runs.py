@@ -192,10 +192,11 @@ async def test_18_a_wait_that_only_looks_again_goes_on_in_new_runs_too(
     assert (await play.ends()).reason == "c1 True"
 
 
+@pytest.mark.parametrize("journey", [long_lives.Hoards, long_lives.HoardsGreek])
 async def test_18_what_is_too_large_to_hand_over_stays_in_its_run_and_says_so(
-    rehearsal: Rehearsal,
+    rehearsal: Rehearsal, journey: type[Journey[CartAbandoned]]
 ) -> None:
-    play = await rehearsal.play(long_lives.Hoards, CART, run_length=0)
+    play = await rehearsal.play(journey, CART, run_length=0)
     await play.happens(BOUGHT)
     runs = play.execution.runs
     await play.happens(BOUGHT)
