@@ -1,7 +1,7 @@
 """What a new run could get wrong: each is told in one run, in many, and must be the same (18)."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -190,6 +190,19 @@ async def test_18_a_wait_that_only_looks_again_goes_on_in_new_runs_too(
     assert play.execution.runs > 10
     play.who.traits["tier"] = "gold"
     assert (await play.ends()).reason == "c1 True"
+
+
+@pytest.mark.parametrize("run_length", [None, 0])
+async def test_6_what_was_stored_and_cannot_be_read_any_more_is_left_out(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    who = rehearsal.customer()
+    await rehearsal.happens(who, BOUGHT)
+    await rehearsal.happens(who, OTHER)
+    who.history[-1] = replace(who.history[-1], properties={"order_id": None})
+    play = await rehearsal.play(long_lives.SortsWhatItFound, CART, who=who, run_length=run_length)
+    assert (await play.ends()).reason == "c1 o1 of 1"
+    assert (await play.story()).count("**purchase_made** `e2` could not be read") == 1
 
 
 @pytest.mark.parametrize("journey", [long_lives.Hoards, long_lives.HoardsGreek])

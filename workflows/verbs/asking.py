@@ -1,7 +1,6 @@
 """Asking: what is known of the customer, what they did before, which variant is theirs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Literal, TypeVar, cast
 
@@ -15,7 +14,7 @@ from domain.events import Event
 from domain.experiments import HELD_OUT, Assignment, holdout
 from domain.history import LookBack
 from workflows.journal import Step
-from workflows.matching import dump_event, load_event
+from workflows.matching import Match, dump_event, load_event
 from workflows.short_calls import short_call
 from workflows.verbs.base import Verbs
 
@@ -52,6 +51,8 @@ class Asks(Verbs):
     ) -> list[A]:
         """Events from before this enrollment began, oldest first.
 
+        What was stored and cannot be read any more is left out, and the story says so.
+
         Args:
             event: the event type; it need not be declared.
             within: how long before now they may have happened.
@@ -71,8 +72,10 @@ class Asks(Verbs):
             found = await self._enrollment.call(
                 short_call(HistoryActivities.look_back, request, f"look back for {event.name}")
             )
-            events = [load_event(event, asdict(envelope)) for envelope in found]
-            return [one for one in events if one is not None and (where is None or where(one))]
+            # Stored years ago, perhaps, when such an event need not have what it must today.
+            events = [self._enrollment.read(envelope) for envelope in found]
+            match = Match(event, where)
+            return [one for one in events if isinstance(one, event) and match.takes(one)]
 
         return await self._enrollment.step(
             step or f"look_back_for_{event.name}",
