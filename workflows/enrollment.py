@@ -241,7 +241,13 @@ class Enrollment:
                 before `live` goes on in a new run.
         """
         if (around := _WITHIN.get()) is not None:
-            return await live(Step(f"{around.name}_{name}"))
+            part = Step(f"{around.name}_{name}")
+            try:
+                return await live(part)
+            except asyncio.CancelledError:
+                if undo is not None:
+                    await undo(part)
+                raise
         step = self.journal.open(name)
         if step.cut:
             raise asyncio.CancelledError

@@ -275,6 +275,24 @@ class HoardsGreek(Journey[CartAbandoned], listens=[PurchaseMade]):
 
 
 @workflow.defn
+class AsksWithinItsWork(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Asks a person within work of its own, which an event may end."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Go on for a day, whatever became of it."""
+
+        async def work() -> str:
+            reply = await self.ask("sales", f"Call about {cart.cart_id}", deadline=DAY)
+            return reply.choice if reply else "nobody"
+
+        async with self.until(PurchaseMade) as bought:
+            return Outcome.completed(await self.step("call", str, work, whole=False))
+        await self.sleep(DAY)
+        return Outcome.completed(f"bought {bool(bought)}")
+
+
+@workflow.defn
 class WaitsWithinItsWork(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Waits within work of its own."""
 

@@ -182,6 +182,18 @@ async def test_18_an_answer_that_is_in_the_store_is_taken_whatever_ends_the_wait
     await play.ends()
 
 
+@pytest.mark.parametrize("run_length", [None, 0])
+async def test_18_a_task_within_work_that_is_ended_is_withdrawn(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    play = await rehearsal.play(long_lives.AsksWithinItsWork, CART, run_length=run_length)
+    await play.happens(BOUGHT)
+    assert [task.state for task in play.tasks] == ["withdrawn"]
+    with pytest.raises(Exception, match="not asked now"):
+        await play.update("answer_task", {"task_id": play.tasks[0].id, "choice": "yes"})
+    assert (await play.ends()).reason == "bought True"
+
+
 async def test_18_a_wait_that_only_looks_again_goes_on_in_new_runs_too(
     rehearsal: Rehearsal,
 ) -> None:
