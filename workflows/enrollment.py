@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -229,8 +230,8 @@ class Enrollment:
     ) -> T:
         """Do a step, or give what it gave where an earlier run has done it.
 
-        What is awaited within a step, such as by a `still`, is part of it: it is asked again
-        whenever that is.
+        What is awaited within a step, such as by a `still`, is part of it, under a name that
+        begins with its: it is asked again whenever that is.
 
         Args:
             name: numbered from the second of this name on.
@@ -241,13 +242,16 @@ class Enrollment:
                 before `live` goes on in a new run.
         """
         if (around := _WITHIN.get()) is not None:
-            part = Step(f"{around.name}_{name}")
+            part = around.part(name)
+            _WITHIN.set(part)
             try:
                 return await live(part)
             except asyncio.CancelledError:
                 if undo is not None:
                     await undo(part)
                 raise
+            finally:
+                _WITHIN.set(around)
         step = self.journal.open(name)
         if step.cut:
             raise asyncio.CancelledError
@@ -274,6 +278,13 @@ class Enrollment:
         # At once: what the author's code does to the result is no concern of the next run.
         step.finish(dump(result))
         return result
+
+    async def ask_again(self, question: Callable[[], bool | Awaitable[bool]]) -> bool:
+        """Ask what may be asked several times within a step: its parts have the same names."""
+        if (around := _WITHIN.get()) is not None:
+            around.begin_parts_anew()
+        answer = question()
+        return bool(await answer) if inspect.isawaitable(answer) else bool(answer)
 
     # Waiting.
 

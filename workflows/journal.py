@@ -35,6 +35,17 @@ class Step:
         self.state: Any = record.state
         self._ended = record.ended
         self._result: Any = record.result
+        self._parts: Counter[str] = Counter()
+
+    def part(self, name: str) -> "Step":
+        """The next step of this name within this one; from the second on it is numbered."""
+        self._parts[name] += 1
+        count = self._parts[name]
+        return Step(f"{self.name}_{name}" if count == 1 else f"{self.name}_{name}.{count}")
+
+    def begin_parts_anew(self) -> None:
+        """What is within it is done again, under the same names."""
+        self._parts.clear()
 
     @property
     def done(self) -> bool:

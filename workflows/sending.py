@@ -1,7 +1,6 @@
 """How a journey sends: ask the gate, and wait or hear as it says, until there is an answer."""
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
@@ -95,7 +94,7 @@ class Sender:
             cap=self._cap(),
         )
         seen = self._enrollment.hold_events
-        if still is not None and not await _asked(still):
+        if still is not None and not await self._enrollment.ask_again(still):
             return await self._enrollment.call(self._skip(request))
         match await self._enrollment.call(self._ask(request)):
             case Stale():
@@ -167,8 +166,3 @@ class Sender:
         )
         self._enrollment.note(f"✗ **{request.step}** not sent: {detail}")
         return Suppressed(reason=Reason.NO_LONGER_RELEVANT, detail=detail)
-
-
-async def _asked(still: Still) -> bool:
-    answer = still()
-    return bool(await answer) if inspect.isawaitable(answer) else bool(answer)

@@ -1,5 +1,6 @@
 """Journeys that a new run could get wrong, each in one way."""
 
+import asyncio
 from datetime import time, timedelta
 
 from pydantic import BaseModel
@@ -272,6 +273,23 @@ class HoardsGreek(Journey[CartAbandoned], listens=[PurchaseMade]):
             await self.wait_for(PurchaseMade, timeout=DAY)
             ballast.letters = "ω" * 800_000 if round_ < 3 else ""
         return Outcome.completed(f"{cart.cart_id} {len(ballast.letters)}")
+
+
+@workflow.defn
+class SendsWithinItsWork(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Sends the same twice within work of its own, as it would outside of it."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say what became of both."""
+
+        async def work() -> list[str]:
+            kinds = await asyncio.gather(
+                self.send(push(REMINDER, cart)), self.send(push(REMINDER, cart))
+            )
+            return [delivery.kind for delivery in kinds]
+
+        return Outcome.completed(" ".join(await self.step("twice", list[str], work)))
 
 
 @workflow.defn

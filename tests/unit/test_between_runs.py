@@ -183,6 +183,15 @@ async def test_18_an_answer_that_is_in_the_store_is_taken_whatever_ends_the_wait
 
 
 @pytest.mark.parametrize("run_length", [None, 0])
+async def test_19_two_sends_within_work_are_two(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    play = await rehearsal.play(long_lives.SendsWithinItsWork, CART, run_length=run_length)
+    assert (await play.ends()).reason == "sent sent"
+    assert play.sent == ["twice_reminder/push", "twice_reminder.2/push"]
+
+
+@pytest.mark.parametrize("run_length", [None, 0])
 async def test_18_a_task_within_work_that_is_ended_is_withdrawn(
     rehearsal: Rehearsal, run_length: int | None
 ) -> None:
