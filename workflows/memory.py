@@ -3,11 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from workflows.source import SCOPES, Code, bindings, bound, within
-
-_CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem"}
-_CHANGES |= {"remove", "reverse", "setdefault", "sort", "update"}
-"""The methods by which lists, sets and dictionaries change."""
+from workflows.source import CHANGES, SCOPES, Code, bindings, bound, within
 
 
 def check_memory(code: Code) -> Iterator[str]:
@@ -44,7 +40,7 @@ def _leaves(code: Code, loop: ast.AsyncFor) -> Iterator[tuple[str, int]]:
                 yield name, line
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=changes)) if (
-                changes in _CHANGES and name in before - {memory, code.me}
+                changes in CHANGES and name in before - {memory, code.me}
             ):
                 yield name, node.lineno
             case ast.Attribute(

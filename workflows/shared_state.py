@@ -10,23 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from domain.errors import JourneyError
-
-_CHANGE = frozenset(
-    {
-        "add",
-        "append",
-        "clear",
-        "discard",
-        "extend",
-        "insert",
-        "pop",
-        "popitem",
-        "remove",
-        "setdefault",
-        "update",
-    }
-)
-_FUNCTIONS = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
+from workflows.source import CHANGES, FUNCTIONS, bound
 
 
 def check_module(cls: type) -> None:
@@ -56,18 +40,27 @@ def check_module(cls: type) -> None:
         )
 
 
-def _changed(tree: ast.Module, variables: set[str]) -> Iterator[str]:
-    for function in (node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)):
-        for node in ast.walk(function):
-            match node:
-                case ast.Global(names=names):
-                    yield from names
-                case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if (
-                    method in _CHANGE and name in variables
-                ):
-                    yield name
-                case (
-                    ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del())
-                    | ast.Attribute(value=ast.Name(id=name), ctx=ast.Store() | ast.Del())
-                ) if name in variables:
-                    yield name
+def _changed(tree: ast.AST, variables: set[str], *, in_function: bool = False) -> Iterator[str]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, FUNCTIONS):
+            # A name that a function binds is its own there, and in functions within it.
+            yield from _changed(node, variables - set(bound(node)), in_function=True)
+            continue
+        match node:
+            case ast.Global(names=names):
+                yield from names
+            case ast.Call(func=ast.Attribute(value=changed, attr=method)) if method in CHANGES:
+                yield from ({_variable(changed)} & variables if in_function else ())
+            case (
+                ast.Subscript(value=changed, ctx=ast.Store() | ast.Del())
+                | ast.Attribute(value=changed, ctx=ast.Store() | ast.Del())
+            ):
+                yield from ({_variable(changed)} & variables if in_function else ())
+        yield from _changed(node, variables, in_function=in_function)
+
+
+def _variable(node: ast.expr) -> str:
+    """The variable that something is in, such as `SEEN` of `SEEN["a"].b`."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -13,6 +13,10 @@ from typing import Any
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 SCOPES = (*FUNCTIONS, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
+CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem"}
+CHANGES |= {"remove", "reverse", "setdefault", "sort", "update"}
+"""The methods by which lists, sets and dictionaries change."""
+
 
 @dataclass(frozen=True)
 class Code:

@@ -20,6 +20,8 @@ from workflows import Journey, Outcome
 
 SEEN: Counter[str] = Counter()
 WEIGHTS = {{"plain": 1, "witty": 2}}
+ORDER = ["witty", "plain"]
+NESTED: dict[str, dict[str, int]] = {{"seen": {{}}}}
 
 
 @workflow.defn
@@ -55,6 +57,10 @@ def _import(path: Path, line: str) -> None:
         "global WEIGHTS",
         "del WEIGHTS['plain']",
         "WEIGHTS['plain'] = 2",
+        "ORDER.sort()",
+        "ORDER.reverse()",
+        "NESTED['seen']['c1'] = 1",
+        "NESTED['seen'].update(c1=1)",
     ],
 )
 def test_a_variable_that_all_enrollments_would_share_is_found_at_import(
@@ -66,3 +72,7 @@ def test_a_variable_that_all_enrollments_would_share_is_found_at_import(
 
 def test_constants_may_be_read_and_ones_own_be_changed(module: Path) -> None:
     _import(module, "mine = dict(WEIGHTS); mine['plain'] = SEEN[cart.cart_id]; mine.pop('witty')")
+
+
+def test_what_is_ones_own_may_have_the_name_of_a_constant(module: Path) -> None:
+    _import(module, "ORDER = [cart.cart_id]; ORDER.append('c2')")
