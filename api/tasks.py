@@ -11,11 +11,10 @@ from api.body import decode, read_body
 from api.customers import PARAMETERS, Limit, PartsOf
 from api.problems import documented
 from domain.errors import Refused
-from domain.tasks import TaskAnswer, TaskState
+from domain.tasks import STORABLE, TaskAnswer, TaskState
 from infra.database.tables import TaskRow
 
 _LARGEST_NUMBER = 2**63 - 1
-_STORABLE = r"^[^\u0000]*$"
 
 router = APIRouter(
     prefix="/tasks",
@@ -92,14 +91,14 @@ class AnswerIn(BaseModel):
     answer: str = Field(
         min_length=1,
         max_length=4000,
-        pattern=_STORABLE,
+        pattern=STORABLE,
         description="One of the task's choices, where it has any.",
     )
     by: str = Field(
-        min_length=1, max_length=255, pattern=_STORABLE, description="Who answers, for the record."
+        min_length=1, max_length=255, pattern=STORABLE, description="Who answers, for the record."
     )
     note: str | None = Field(
-        None, max_length=4000, pattern=_STORABLE, description="What else there is to say."
+        None, max_length=4000, pattern=STORABLE, description="What else there is to say."
     )
 
 

@@ -1,6 +1,6 @@
 """Tasks: what a journey asks of a person, and what became of it."""
 
-from typing import Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -9,6 +9,12 @@ TaskState: TypeAlias = Literal["open", "answered", "expired", "withdrawn"]
 
 ANSWER_TASK = "answer_task"
 """The update by which an enrollment's workflow takes an answer."""
+
+
+STORABLE = r"^[^\u0000]*$"
+"""Text that the store takes; with a zero byte it would be tried again and again."""
+
+_Text = Annotated[str, Field(pattern=STORABLE)]
 
 
 class TaskRequest(BaseModel):
@@ -56,9 +62,9 @@ class TaskAnswer(BaseModel):
     """A person's answer on its way to the workflow that asked, as the update's argument."""
 
     task_id: str
-    choice: str
-    by: str
-    note: str | None = None
+    choice: _Text
+    by: _Text
+    note: _Text | None = None
 
 
 class OpenedTask(BaseModel):

@@ -36,7 +36,14 @@ async def test_what_is_no_answer_is_refused_and_an_answer_still_taken(
     rehearsal: Rehearsal, run_length: int | None
 ) -> None:
     play = await _asked(rehearsal, run_length)
-    for wrong in ({"choice": "perhaps"}, {"task_id": "tsk_9", "choice": "yes"}, {}, "yes"):
+    wrongs = [
+        {"choice": "perhaps"},
+        {"task_id": "tsk_9", "choice": "yes"},
+        {"choice": "yes", "note": "no store takes\0this"},
+        {},
+        "yes",
+    ]
+    for wrong in wrongs:
         with pytest.raises(Exception, match=r"choice|not asked|send"):
             await play.update("answer_task", wrong)
     await play.answers("no")
