@@ -11,7 +11,7 @@ from domain.outcomes import OutcomeKind
 from rehearsal import Play, Rehearsal
 from rehearsal.protocol.commands import Answer
 from tests.unit.composed import Composed
-from tests.unit.waiting import AsksTwo, Deals, GoesThrough, HandsOver, Other
+from tests.unit.waiting import AsksTwo, Deals, EscalatesTooLate, GoesThrough, HandsOver, Other
 
 CART = CartAbandoned(cart_id="c1")
 BOUGHT = PurchaseMade(order_id="o1")
@@ -73,6 +73,14 @@ async def test_unanswered_it_is_escalated_and_then_expires(
     assert (await play.ends()).reason == "yes by boss as boss"
     assert (await other.ends()).reason == "nobody"
     assert other.tasks[0].state == "expired"
+
+
+async def test_a_deadline_is_a_deadline_though_an_escalation_would_come_later(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    play = await rehearsal.play(EscalatesTooLate, CART, run_length=run_length)
+    assert (await play.ends()).reason == "1 day, 0:00:00"
+    assert (play.tasks[0].state, play.tasks[0].role) == ("expired", "sales")
 
 
 async def test_an_until_that_ends_withdraws_what_is_asked(

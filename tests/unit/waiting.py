@@ -97,6 +97,23 @@ class Breaks(Journey[CartAbandoned], listens=[PurchaseMade]):
 
 
 @workflow.defn
+class EscalatesTooLate(Journey[CartAbandoned]):
+    """Asks for a day, and would ask somebody else after two."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say when it was over."""
+        await self.ask(
+            "sales",
+            f"Call about {cart.cart_id}",
+            deadline=timedelta(days=1),
+            escalate_to="boss",
+            escalate_after=timedelta(days=2),
+        )
+        return Outcome.completed(str(await self.now() - self.entered_at))
+
+
+@workflow.defn
 class AsksTwo(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Asks sales, and the boss where sales do not answer."""
 
