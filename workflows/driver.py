@@ -106,13 +106,14 @@ async def _end(enrollment: Enrollment, outcome: Outcome) -> None:
     """Ending is a decision like sending: what was acknowledged is heard first."""
     enrollment.go_live()
     enrollment.now_at(f"Ending: {outcome.kind}")
+    over = enrollment.hand_over
     while True:
         request = EndRequest(
             enrollment_id=enrollment.start.enrollment_id,
             customer_id=enrollment.customer_id,
             heard=enrollment.heard,
             outcome=outcome,
-            hand_over=enrollment.hand_over if outcome.kind is OutcomeKind.COMPLETED else None,
+            hand_over=over[1] if over is not None and over[0] == outcome else None,
         )
         answer = await short_call(EnrollmentActivities.end, request, f"end as {outcome.kind}")
         if answer.ended:

@@ -15,6 +15,7 @@ from domain.carried import Carried
 from domain.enrollments import EnterRequest, Start
 from domain.errors import Refused
 from domain.events import CUSTOMER_MERGED, TIME_ZONE_CHANGED, Envelope, Event, event_type
+from domain.outcomes import Outcome
 from workflows import attributes, moving
 from workflows.calls import to_the_end
 from workflows.failures import dump_error, load_error
@@ -57,7 +58,7 @@ class Enrollment:
         entered_at: when its first run began.
         task: the task in which the journey's code runs.
         superseded: the customer is another's now, who is in the same journey already.
-        hand_over: where the customer goes on when this enrollment ends.
+        hand_over: where the customer goes on if this enrollment ends with that outcome.
         hold_events: how many events that open or close holds have been applied.
         moves: how often the customer may have come into another time zone.
         applied: how many events this run has applied.
@@ -70,7 +71,7 @@ class Enrollment:
         self.entered_at = carried.entered_at if carried else workflow.info().start_time
         self.task: asyncio.Task[Any] | None = None
         self.superseded = False
-        self.hand_over: EnterRequest | None = None
+        self.hand_over: tuple[Outcome, EnterRequest] | None = None
         self.hold_events = 0
         self.moves = 0
         self.untaken: list[Event] = []

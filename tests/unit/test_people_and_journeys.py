@@ -11,7 +11,15 @@ from domain.outcomes import OutcomeKind
 from rehearsal import Play, Rehearsal
 from rehearsal.protocol.commands import Answer
 from tests.unit.composed import Composed
-from tests.unit.waiting import AsksTwo, Deals, EscalatesTooLate, GoesThrough, HandsOver, Other
+from tests.unit.waiting import (
+    AsksTwo,
+    Deals,
+    EscalatesTooLate,
+    GoesThrough,
+    HandsOver,
+    Other,
+    ThinksBetterOfIt,
+)
 
 CART = CartAbandoned(cart_id="c1")
 BOUGHT = PurchaseMade(order_id="o1")
@@ -206,3 +214,12 @@ async def test_an_answer_that_comes_between_two_runs_is_taken(
     assert updates[0].result().error is None
     assert play.tasks[0].state == "answered"
     assert "choice='yes'" in (await play.ends()).reason
+
+
+async def test_who_ends_otherwise_after_all_is_not_handed_over(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    rehearsal._journeys[Other.declaration.name] = Other
+    play = await rehearsal.play(ThinksBetterOfIt, CART, run_length=run_length)
+    assert (await play.ends()).reason == "not handed over to other"
+    assert rehearsal.plays == [play]

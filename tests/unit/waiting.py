@@ -176,3 +176,15 @@ class Deals(Journey[CartAbandoned], key=lambda cart: cart.cart_id):
         await self.sleep(HOUR)
         await self.send(push(REMINDER, cart), step=f"reminder_{variant}")
         return Outcome.completed(variant)
+
+
+@workflow.defn
+class ThinksBetterOfIt(Journey[CartAbandoned]):
+    """Would hand over, and then does not."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Stay."""
+        over = self.hand_over(Other, cart)
+        await self.sleep(DAY)
+        return Outcome.completed(f"not {over.reason}")

@@ -102,13 +102,17 @@ class Leads(Hears):
 
             return self.hand_over(Loyalty, purchase)
 
+        Whoever ends otherwise after all is not handed over.
+
         Args:
             journey: the other journey.
             event: an event that starts it; no other journey hears it.
         """
         name = journey.declaration.name
-        self._enrollment.hand_over = self._request(name, event, "hand_over", wait=False)
-        return Outcome.completed(f"handed over to {name}")
+        request = self._request(name, event, "hand_over", wait=False)
+        outcome = Outcome.completed(f"handed over to {name}")
+        self._enrollment.hand_over = outcome, request
+        return outcome
 
     async def _enter(
         self, journey: str, event: Event, name: str, *, wait: bool
