@@ -18,6 +18,7 @@ from tests.unit.waiting import (
     GoesThrough,
     HandsOver,
     Other,
+    TellsAsPromotion,
     ThinksBetterOfIt,
 )
 
@@ -223,3 +224,10 @@ async def test_who_ends_otherwise_after_all_is_not_handed_over(
     play = await rehearsal.play(ThinksBetterOfIt, CART, run_length=run_length)
     assert (await play.ends()).reason == "not handed over to other"
     assert rehearsal.plays == [play]
+
+
+async def test_who_is_asked_is_not_told_by_what_may_be_held(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    with pytest.raises(ValueError, match=r"topic=Topic\.SERVICE"):
+        await rehearsal.play(TellsAsPromotion, CART, run_length=run_length)

@@ -8,7 +8,7 @@ from temporalio import workflow
 from domain.events import CartAbandoned, PurchaseMade
 from domain.local_time import Day, Window
 from tests.unit.specimens import REMINDER
-from workflows import ONCE, Journey, Outcome, Parameters, TooLate, push
+from workflows import ONCE, Journey, Outcome, Parameters, TooLate, push, webhook
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -188,3 +188,14 @@ class ThinksBetterOfIt(Journey[CartAbandoned]):
         over = self.hand_over(Other, cart)
         await self.sleep(DAY)
         return Outcome.completed(f"not {over.reason}")
+
+
+@workflow.defn
+class TellsAsPromotion(Journey[CartAbandoned]):
+    """Tells a role by what an open ticket would hold."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Ask."""
+        await self.ask("sales", "Call", deadline=DAY, tell=webhook(REMINDER, cart, to="sales"))
+        return Outcome.completed()

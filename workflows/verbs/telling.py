@@ -84,11 +84,20 @@ class Tells(Verbs):
             details: what one must know to do it.
             escalate_to: the role that gets it where the first has not answered in time.
             escalate_after: when; by default after half of the deadline.
-            tell: a message that tells the role, such as a webhook; its template has the task
-                as `event.task`, with `id`, `role`, `title`, `details`, `choices`, `deadline`.
+            tell: a message that tells the role, such as a webhook, of a topic that nothing
+                holds (`Topic.SERVICE`); its template has the task as `event.task`, with `id`,
+                `role`, `title`, `details`, `choices`, `deadline`.
                 Escalated, it goes to the endpoint of the other role's name.
             step: the step's name.
+
+        Raises:
+            ValueError: `tell` could be held by what is open at the customer's.
         """
+        if tell is not None and tell.topic.held:
+            raise ValueError(
+                f"ask tells {role} by {tell.template}, which an open ticket would hold, and the "
+                "question with it: its template needs topic=Topic.SERVICE"
+            )
         question = Question(
             role, title, details, tuple(choices), deadline, escalate_to, escalate_after, tell
         )
