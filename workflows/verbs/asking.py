@@ -57,7 +57,7 @@ class Asks(Verbs):
             event: the event type; it need not be declared.
             within: how long before now they may have happened.
             where: whether this one is meant.
-            most: how many at most; of more, the latest.
+            most: how many of the type are looked at, at most; of more, the latest.
             step: the step's name.
         """
 
@@ -168,7 +168,9 @@ class Asks(Verbs):
         return cast(
             V,
             await self._assigned(
-                name, {str(variant): weight for variant, weight in variants.items()}, "split"
+                name,
+                {str.__str__(variant): weight for variant, weight in variants.items()},
+                "split",
             ),
         )
 
