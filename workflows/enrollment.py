@@ -304,7 +304,7 @@ class Enrollment:
         Args:
             ready: whether what is waited for is there.
             until: the deadline.
-            summary: what for, in words.
+            summary: what for, in words; the timeline has the step's name before it.
             looks: whether it is only time to look again then, so that being late means nothing.
 
         Returns:
@@ -313,6 +313,8 @@ class Enrollment:
         timeout = None if until is None else until - workflow.now()
         if ready():
             return _late(until)
+        if (within := _WITHIN.get()) is not None:
+            summary = f"{within.name}: {summary}"
         if timeout is None or timeout > timedelta(0):
             self._parked.append(ready)
             try:

@@ -56,7 +56,7 @@ async def test_a_mistake_fails_the_test_at_once_with_its_own_traceback(
     with pytest.raises(ZeroDivisionError) as mistake:
         await play.passes(30 * DAY)
     assert "rehearsal_specimens.py" in {Path(entry.path).name for entry in mistake.traceback}
-    assert "timer: pause of 1 hour" in "".join(mistake.value.__notes__)
+    assert "timer: sleep: pause of 1 hour" in "".join(mistake.value.__notes__)
     assert rehearsal.now < NOON
 
 
@@ -80,7 +80,7 @@ async def test_a_template_that_is_not_there_fails_the_test_at_once(rehearsal: Re
 async def test_it_says_what_is_awaited_and_until_when(rehearsal: Rehearsal) -> None:
     play = await rehearsal.play(AbandonedCart, CART)
     (awaited,) = play.awaits
-    assert awaited.what == "waiting for purchase_made, 1 hour at most"
+    assert awaited.what == "wait_for_purchase_made: purchase_made, 1 hour at most"
     assert awaited.until == rehearsal.now + HOUR
     await play.ends()
     assert play.awaits == []
@@ -395,5 +395,8 @@ def test_under_a_test_that_fails_stands_what_happened(pytester: pytest.Pytester)
     ran = pytester.runpytest_subprocess("-p", "rehearsal.plugin")
     ran.assert_outcomes(failed=1)
     ran.stdout.fnmatch_lines(
-        ["*What happened in the rehearsal*", "*timer: waiting for purchase_made, 1 hour at most*"]
+        [
+            "*What happened in the rehearsal*",
+            "*timer: wait_for_purchase_made: purchase_made, 1 hour at most*",
+        ]
     )

@@ -43,3 +43,13 @@ async def test_a_hold_says_when_it_is_looked_at_again_and_not_when_it_ends(
     story = await play.story()
     assert "**Looks again:**" in story
     assert "Until at the latest" not in story
+
+
+async def test_the_timeline_has_the_steps_name_before_what_is_awaited(rehearsal: Rehearsal) -> None:
+    play = await rehearsal.play(AbandonedCart, CART)
+    (wait,) = play.awaits
+    assert wait.what == "wait_for_purchase_made: purchase_made, 1 hour at most"
+    await play.happens(TicketOpened(ticket_id="t1"))
+    await play.passes(timedelta(hours=2))
+    (held,) = play.awaits
+    assert held.what.startswith("reminder: held: ticket t1")

@@ -208,7 +208,7 @@ class Hears(Verbs):
             late = await self._enrollment.park(
                 lambda: found() is not None,
                 step.deadline,
-                f"waiting for {words}, {at_most} at most",
+                f"{words}, {at_most} at most",
             )
             if found() is None:
                 check_lateness(f"the wait for {words}", late, at_most_late)
