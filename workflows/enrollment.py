@@ -99,7 +99,7 @@ class Enrollment:
             self._arrived = []
             self._refresh()
         gap = carried.gap if carried else None
-        self._gaps = GapWatch(self._inbox, self._story, start.enrollment_id, gap)
+        self._gaps = GapWatch(self._inbox, self.note, start.enrollment_id, gap)
         if carried is None:
             self.hear(others)
 

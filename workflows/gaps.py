@@ -1,13 +1,13 @@
 """A number that does not come: what came after it waits, and after a while somebody is told."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
 
 from domain.carried import Gap
 from workflows.inbox import Inbox
-from workflows.story import Story
 
 PATIENCE = timedelta(minutes=5)
 """How long a number may be missing before it is reported."""
@@ -18,14 +18,16 @@ class GapWatch:
 
     Args:
         inbox: where what came early waits.
-        story: where support staff read of it.
+        note: adds a line to the story that support staff read.
         enrollment_id: for the log.
         gap: what the run before knew of it.
     """
 
-    def __init__(self, inbox: Inbox, story: Story, enrollment_id: str, gap: Gap | None) -> None:
+    def __init__(
+        self, inbox: Inbox, note: Callable[[str], None], enrollment_id: str, gap: Gap | None
+    ) -> None:
         self._inbox = inbox
-        self._story = story
+        self._note = note
         self._enrollment_id = enrollment_id
         self._task: asyncio.Task[None] | None = None
         self.gap = gap
@@ -76,7 +78,3 @@ class GapWatch:
         workflow.metric_meter().create_counter(
             "sojourn_event_gaps", "Events that did not come within five minutes"
         ).add(1)
-
-    def _note(self, what: str) -> None:
-        self._story.note(workflow.now(), what)
-        workflow.set_current_details(self._story.markdown())

@@ -212,7 +212,7 @@ class People:
     async def _tell(self, step: Step, message: Message, question: Question) -> None:
         role = step.state["role"]
         about = {
-            "id": task_id if (task_id := step.state["task"]) else "",
+            "id": step.state["task"],
             "role": role,
             "title": question.title,
             "details": question.details,
