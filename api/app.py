@@ -21,6 +21,7 @@ from api import (
     webhooks,
 )
 from api.cors import TrackingCors
+from api.shortcut import Shortcut
 from api.state import Parts
 from infra.settings import Settings
 
@@ -46,10 +47,10 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
     app.state.keys = parts.keys
     app.state.settings = settings
     problems.install(app)
-    app.add_middleware(TrackingCors, paths=tracking.PATHS)
-    # The hot routes first and directly: those of an included router are looked up twice.
-    app.router.routes[:0] = tracking.router.routes
+    app.add_middleware(Shortcut, endpoints={**tracking.ENDPOINTS, "/events": events.events})
+    app.add_middleware(TrackingCors, paths=tracking.ENDPOINTS)
     for module in (
+        tracking,
         events,
         webhooks,
         customers,

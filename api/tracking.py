@@ -1,7 +1,7 @@
 """`/v1/…`: Segment's and RudderStack's tracking API.
 
-These are the hottest routes, so they read and answer raw requests; what they take and give
-is in the OpenAPI document all the same.
+These are the hottest routes, so they read and answer raw requests, beneath the framework
+(`shortcut`); what they take and give is in the OpenAPI document all the same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ from api.body import Doubts, check_event, decode, read_body
 from api.intake import Origin, Rejection
 from api.problems import Unauthorized, documented
 from api.segment import Post, circumstances, read_post
+from api.shortcut import Endpoint
 from api.state import Parts
 from domain.errors import Refused
 from infra.database.grants import Grant
@@ -59,7 +60,7 @@ async def batch(request: Request) -> Response:
     return _json(orjson.dumps(answer))
 
 
-def _single(kind: str) -> Callable[[Request], Awaitable[Response]]:
+def _single(kind: str) -> Endpoint:
     async def call(request: Request) -> Response:
         """Accept one event. Answers when it is stored, numbered and routed."""
         parts: Parts = request.app.state.parts
@@ -79,7 +80,7 @@ def _single(kind: str) -> Callable[[Request], Awaitable[Response]]:
     return call
 
 
-async def ignore_metrics() -> Response:
+async def ignore_metrics(_: Request) -> Response:
     """Take what the browser library measures of itself, for the sake of its peace; keep nothing."""
     return _json(_SUCCESS)
 
@@ -123,7 +124,7 @@ def _json(content: bytes) -> Response:
 
 def _add(
     paths: Sequence[str],
-    endpoint: Callable[[Request], Awaitable[Response]],
+    endpoint: Endpoint,
     body: type[BaseModel],
     answer: type[BaseModel],
     summary: str,
@@ -148,8 +149,8 @@ def _add(
         )
 
 
-# The busiest first: they are looked for in this order. Each has the short name by which the
-# browser library posts; `import` is what Segment's libraries for Ruby, Java and C# call a batch.
+# Each has the short name by which the browser library posts; `import` is what Segment's libraries
+# for Ruby, Java and C# call a batch.
 _add(["/v1/track", "/v1/t"], _single("track"), calls.Track, calls.Success, "What a customer did")
 _add(
     ["/v1/batch", "/v1/b", "/v1/import", "/v1/import/", "/beacon/v1/batch"],
@@ -174,5 +175,7 @@ router.add_api_route(
     response_model=calls.Success,
 )
 
-PATHS = frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
-"""Where browsers may post from pages of any origin."""
+ENDPOINTS: Mapping[str, Endpoint] = {
+    route.path: route.endpoint for route in router.routes if isinstance(route, APIRoute)
+}
+"""What answers, by path. Browsers may post here from pages of any origin."""

@@ -17,13 +17,11 @@ import orjson
 
 from domain.enrollments import Entry, key_in_id
 from domain.errors import NotNow, Unavailable
+from infra.database.columns import arrays, moments, parameters
 from infra.database.pool import UNREACHABLE, Connection, Pool
 
-# JSON travels as text: the driver would encode arrays of jsonb element by element in Python.
-_ACCEPT = """
-select accepted, routed from accept($1, $2, $3, $4, $5, $6, $7, $8,
-    $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::jsonb[])
-"""
+_TYPES = ("bigint", *["text"] * 5, *["timestamptz"] * 2, *["jsonb"] * 3)
+_ACCEPT = f"select accepted, routed from accept({arrays(_TYPES)})"  # noqa: S608 - only constants
 _MOST = 2_000
 _TRIES = 10
 _PAUSE = 0.1
@@ -237,13 +235,10 @@ class Acceptor:
             start = end
 
     async def _call(self, items: Sequence[Incoming]) -> list[bool]:
-        *plain, effects = zip(*items, strict=True)
-        plain.append(tuple(None if e is None else orjson.dumps(e).decode() for e in effects))
-        # An array of nothing but null is as well no array, and costs nothing.
-        columns = [None if column.count(None) == len(column) else column for column in plain]
+        arguments = _arguments(items)
         for remaining in reversed(range(_TRIES)):
             try:
-                accepted, routed = await self._transaction(items, columns)
+                accepted, routed = await self._transaction(items, arguments)
                 break
             except asyncpg.DeadlockDetectedError:
                 # Two groups held what the other wanted; the database chose this one to yield.
@@ -261,14 +256,29 @@ class Acceptor:
         return new
 
     async def _transaction(
-        self, items: Sequence[Incoming], columns: Sequence[Sequence[Any] | None]
+        self, items: Sequence[Incoming], arguments: Sequence[str | None]
     ) -> tuple[list[int], bool]:
         if self._keeper is None or not any(_is_computed(item) for item in items):
-            return tuple(await self._pool.fetchrow(_ACCEPT, *columns))
+            return tuple(await self._pool.fetchrow(_ACCEPT, *arguments))
         async with self._pool.acquire() as connection, connection.transaction():
-            accepted, routed = await connection.fetchrow(_ACCEPT, *columns)
+            accepted, routed = await connection.fetchrow(_ACCEPT, *arguments)
             new = [item for n in accepted if _is_computed(item := items[n - 1])]
             return accepted, (bool(new) and await self._keeper.add(connection, new)) or routed
+
+
+def _arguments(items: Sequence[Incoming]) -> list[str | None]:
+    source, *texts, occurred, received, properties, context, effects = zip(*items, strict=True)
+    return parameters(
+        [
+            [str(source_id) for source_id in source],
+            *texts,
+            moments(occurred),
+            moments(received),
+            properties,
+            context,
+            [None if e is None else orjson.dumps(e).decode() for e in effects],
+        ]
+    )
 
 
 def _is_computed(item: Incoming) -> bool:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.cors import TrackingCors
 from api.problems import problem
-from api.tracking import PATHS
+from api.tracking import ENDPOINTS
 from tests.api import Api
 from tests.patience import PATIENCE
 
@@ -36,7 +36,7 @@ class Front:
     seen: list[Seen] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._answering = TrackingCors(self._answer, PATHS)
+        self._answering = TrackingCors(self._answer, ENDPOINTS)
 
     def forget(self) -> None:
         """Begin anew."""
