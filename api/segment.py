@@ -13,18 +13,15 @@ from typing import Any
 import orjson
 
 from api.body import Doubts, check_event
-from api.fields import LONGEST_NAME, check_length, id_of, object_of, text_of, time_of
+from api.fields import check_length, id_of, object_of, text_of, time_of
+from api.identify import read_identify
 from domain.audiences import Audiences
-from domain.customers import ADDRESS_TRAITS, TRAITS_OF_SEGMENT, names_nobody
+from domain.customers import names_nobody
 from domain.errors import Refused
 from domain.events import Occurrence, event_type
-from domain.local_time import time_zone
 from infra.database.accept import Incoming, entry_effect
 from infra.database.audiences import effects_of
 from journeys.catalog import Catalog
-
-LONGEST_ADDRESS = 2_000
-"""Bytes of an e-mail address, a phone number or a push token."""
 
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
 """The calls there are."""
@@ -78,7 +75,7 @@ class SegmentReader:
         if kind == "track":
             name, content, effects = self._track(item, message_id, occurred_at, post.received_at)
         elif kind == "identify":
-            name, content, effects = _identify(item)
+            name, content, effects = read_identify(item)
             if self._audiences.concerned(content):
                 effects["computed"] = []
         elif kind in _RECORDED:
@@ -211,54 +208,6 @@ def _alias(
     return "alias", {"previousId": previous_id}, {"alias": {"previous_id": previous_id}}
 
 
-def _identify(
-    item: Mapping[str, Any],
-) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
-    # RudderStack's libraries have an identify's traits in its context, most of them only there.
-    beneath, above = _context_traits(item) or {}, object_of(item, "traits") or {}
-    traits = {**_in_our_words(beneath), **_in_our_words(above)}
-    effects: dict[str, Any] = {"traits": traits}
-    for name in traits:
-        check_length(name, "a trait's name", "traits")
-    addresses: dict[str, str | None] = {}
-    for name, channel in ADDRESS_TRAITS.items():
-        if name in traits:
-            address = traits[name]
-            if address is not None and not isinstance(address, str):
-                raise Refused(f"traits.{name} must be a string", field=f"traits.{name}")
-            if address is not None and len(address.encode()) > LONGEST_ADDRESS:
-                raise Refused(
-                    f"traits.{name} is longer than {LONGEST_ADDRESS} bytes",
-                    field=f"traits.{name}",
-                )
-            addresses[channel] = (address or "").strip() or None
-    if addresses:
-        effects["addresses"] = addresses
-    # What is not a time zone stays a trait and changes nothing; null forgets.
-    if "timezone" in traits and (traits["timezone"] is None or _is_time_zone(traits["timezone"])):
-        effects["time_zone"] = traits["timezone"]
-    if "locale" in traits and isinstance(locale := traits["locale"], str | None):
-        effects["locale"] = (locale or "").strip()[:LONGEST_NAME] or None
-    return "identify", {**beneath, **above}, effects
-
-
-def _in_our_words(traits: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The traits by the names that templates ask for; where one is told by both, ours counts."""
-    if traits.keys().isdisjoint(TRAITS_OF_SEGMENT):
-        return traits
-    return {TRAITS_OF_SEGMENT.get(name, name): value for name, value in traits.items()} | {
-        name: traits[name] for name in TRAITS_OF_SEGMENT.values() if name in traits
-    }
-
-
-def _context_traits(item: Mapping[str, Any]) -> dict[str, Any] | None:
-    context = object_of(item, "context")
-    traits = context and context.get("traits")
-    if traits is not None and not isinstance(traits, dict):
-        raise Refused("context.traits must be an object", field="context.traits")
-    return traits
-
-
 def read_post(
     source_id: int, received_at: datetime, batch: Mapping[str, Any], doubts: Doubts
 ) -> tuple[Post, list[Refused]]:
@@ -297,10 +246,6 @@ def circumstances(post: Post) -> dict[str, Any]:
         "context": post.context,
     }
     return {name: value for name, value in said.items() if value}
-
-
-def _is_time_zone(name: Any) -> bool:
-    return isinstance(name, str) and time_zone(name) is not None
 
 
 def _dumps(value: Mapping[str, Any]) -> str:

@@ -7,8 +7,9 @@ from api.body import Doubts, check_event
 from api.fields import LONGEST_NAME
 from api.hooks.definition import Hook
 from api.hooks.mapping import Delivery, Mapped
+from api.identify import LONGEST_ADDRESS
 from api.intake import Rejection
-from api.segment import LONGEST_ADDRESS, Post, SegmentReader
+from api.segment import Post, SegmentReader
 from domain.errors import Refused
 from infra.database.accept import Incoming
 from infra.database.addresses import Known, known_by_email, normal

@@ -28,6 +28,9 @@ _FLAGS = [
     "--disable-sync",
 ]
 
+TIME_ZONE, LOCALE = "Pacific/Auckland", "en-US"
+"""Where the pages' reader is, and how they read."""
+
 
 def chromium() -> str | None:
     """Where Chromium is, if it is on this machine."""
@@ -94,6 +97,7 @@ async def _running(*command: str, job: Any = None, cwd: Path | None = None) -> A
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "TZ": TIME_ZONE, "LANGUAGE": LOCALE, "LANG": f"{LOCALE}.UTF-8"},
     )
     assert process.stdin is not None
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.clients.front import Server
-from tests.clients.pages import chromium, page_in_chromium, page_in_jsdom
+from tests.clients.pages import LOCALE, TIME_ZONE, chromium, page_in_chromium, page_in_jsdom
 
 Open = Callable[..., AbstractAsyncContextManager[None]]
 NO_BROWSER = pytest.mark.skipif(chromium() is None, reason="Chromium is not on this machine")
@@ -77,7 +77,9 @@ async def _check_story(server: Server, user: str) -> None:
     events = sorted(await server.events(user, len(NAMES)), key=_place)
     assert [event["name"] for event in events] == NAMES
     found = await server.api.customer(user_id=user)
-    assert found["traits"] == {"email": "zoe@example.com", "plan": "pro"}
+    of_the_device = {"timezone": TIME_ZONE, "locale": LOCALE}
+    assert found["traits"] == {"email": "zoe@example.com", "plan": "pro", **of_the_device}
+    assert found["time_zone"] == TIME_ZONE
     assert {identity["kind"] for identity in found["identities"]} == {"user_id", "anonymous_id"}
     first, _, track, page, screen, group, alias = events
     assert first["properties"] == {"before": "login"}

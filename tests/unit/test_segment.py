@@ -354,6 +354,54 @@ def test_traits_in_the_context_of_an_identify_count_beneath_its_own() -> None:
     assert refused("identify", context={"traits": [1]}).field == "context.traits"
 
 
+def test_where_a_device_is_how_its_user_reads_and_its_token_count_beneath_all_traits() -> None:
+    context: dict[str, Any] = {
+        "timezone": "Europe/Lisbon",
+        "locale": "pt-PT",
+        "device": {"token": "t0k3n", "type": "ios"},
+    }
+    event = read("identify", context=context, traits={"plan": "pro"})
+    assert event.effects == {
+        "traits": {
+            "timezone": "Europe/Lisbon",
+            "locale": "pt-PT",
+            "push_token": "t0k3n",
+            "plan": "pro",
+        },
+        "addresses": {"push": "t0k3n"},
+        "time_zone": "Europe/Lisbon",
+        "locale": "pt-PT",
+    }
+    told = {"timezone": "Asia/Tokyo", "locale": None}
+    event = read("identify", context={**context, "traits": {"locale": "ja"}}, traits=told)
+    assert event.effects is not None
+    assert (event.effects["time_zone"], event.effects["locale"]) == ("Asia/Tokyo", None)
+    event = read("identify", context={**context, "traits": {"locale": "ja"}})
+    assert event.effects is not None
+    assert event.effects["locale"] == "ja"
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"timezone": "Mars/Base", "locale": " ", "device": {"token": ""}},
+        {"timezone": 5, "locale": {}, "device": "phone"},
+        {"timezone": None, "locale": "x" * 256, "device": {"token": "é" * 1_001}},
+        {"device": {"token": 7}},
+        {"device": None},
+    ],
+)
+def test_what_makes_no_sense_of_a_device_is_passed_over(context: dict[str, Any]) -> None:
+    event = read("identify", context=context, traits={"plan": "pro"})
+    assert event.effects == {"traits": {"plan": "pro"}}
+    assert event.context is not None
+    assert orjson.loads(event.context) == context
+
+
+def test_only_an_identify_says_where_the_customer_is() -> None:
+    assert read(context={"timezone": "Europe/Lisbon"}).effects is None
+
+
 def test_a_null_trait_forgets_what_was_read_from_it() -> None:
     event = read("identify", traits={"email": None, "phone": "", "timezone": None, "locale": None})
     assert event.effects is not None
