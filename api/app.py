@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 
 from api import (
@@ -62,6 +63,11 @@ def create_app(parts: Parts, settings: Settings) -> FastAPI:
         health,
     ):
         app.include_router(module.router)
+
+    @app.get("/", include_in_schema=False)
+    async def _() -> Response:
+        """Whoever comes with a browser and no path wants to look around."""
+        return RedirectResponse("/docs")
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

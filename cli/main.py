@@ -1,5 +1,6 @@
 """The `sojourn` command."""
 
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from importlib import metadata
@@ -11,7 +12,7 @@ from cli import audiences, health, hooks, journeys, keys, quarantine, tasks
 from cli.leaving import leave_after
 from cli.signals import until_signalled
 from domain.errors import AudienceError, ConfigurationError, JourneyError, SojournError
-from infra.settings import Settings, load_settings
+from infra.settings import Settings, load_settings, not_settings
 
 Serve = Callable[[Settings], Coroutine[Any, Any, object]]
 
@@ -62,12 +63,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    show_version: Annotated[
+    show_version: Annotated[  # noqa: ARG001 - its callback does what it says
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+    for sentence in not_settings(os.environ).values():
+        sys.stderr.write(f"sojourn: {sentence}\n")
 
 
 @app.command()

@@ -1,7 +1,9 @@
 """Settings, read once a process from the environment (prefix `SOJOURN_`) and passed in."""
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigurationError
 
+_PREFIX = "SOJOURN_"
+_OTHERS = frozenset({"SOJOURN_TAG"})  # read by docker-compose.yml alone
+
 
 class Settings(BaseSettings):
     """Everything that can be set from outside; `SOJOURN_DATA_DIR` sets `data_dir`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="SOJOURN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
     data_dir: Path = Field(Path(".sojourn"), description="Where `make dev` keeps its data.")
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
@@ -138,6 +143,22 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value()
 
 
+def not_settings(environment: Iterable[str]) -> dict[str, str]:
+    """Names of the environment that look like settings and are none.
+
+    Returns:
+        For each, a sentence that says so, with what may be meant.
+    """
+    known = [_PREFIX + name.upper() for name in Settings.model_fields]
+    said: dict[str, str] = {}
+    for name in sorted(environment):
+        if name.startswith(_PREFIX) and name not in {*known, *_OTHERS}:
+            near = get_close_matches(name, known, n=1, cutoff=0.8)
+            meant = f": is {near[0]} meant?" if near else ""
+            said[name] = f"{name} is set, which is no setting{meant}"
+    return said
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings.
 
@@ -148,9 +169,9 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = "SOJOURN_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        name = _PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
         raise ConfigurationError(f"{name}: {first['msg']}") from None
     except ValueError as error:  # pydantic-settings: a value that should be JSON is not
         field = re.search(r'field "(\w+)"', str(error))
-        name = f"SOJOURN_{field[1].upper()}" if field else "a setting"
+        name = f"{_PREFIX}{field[1].upper()}" if field else "a setting"
         raise ConfigurationError(f"{name} is not the JSON that is expected") from None

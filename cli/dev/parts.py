@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from cli.dev.child import Command
-from infra.settings import Settings
+from infra.settings import Settings, not_settings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _POLL = 0.05
@@ -56,6 +56,8 @@ def environment(
 ) -> dict[str, str]:
     """What our own processes find in their environment."""
     env = dict(os.environ)
+    for name in not_settings(env):  # it has been said once
+        del env[name]
     env["SOJOURN_DATA_DIR"] = str(data_dir)
     env["SOJOURN_DATABASE_URL"] = database_url
     env["SOJOURN_TEMPORAL_ADDRESS"] = settings.temporal_target

@@ -292,7 +292,8 @@ async def test_the_document_is_valid_and_complete(api: Api) -> None:
 
 
 async def test_the_page_of_the_document_needs_nothing_from_elsewhere(api: Api) -> None:
-    page = await api.http.get("/docs")
+    root = await api.http.get("/")
+    page = await api.http.get(root.headers["location"])
     assert page.status_code == 200
     assert "url: '/openapi.json'" in page.text
     wanted = re.findall(r'(?:src|href)="([^"]+)"', page.text)

@@ -83,6 +83,15 @@ def test_a_bad_setting_is_one_sentence(command: str) -> None:
     assert_one_sentence(sojourn(command, SOJOURN_API_PORT="eight"), "SOJOURN_API_PORT")
 
 
+def test_a_mistyped_setting_is_named_with_what_may_be_meant() -> None:
+    done = sojourn("migrate", SOJOURN_DATABSE_URL="postgresql://h/n", SOJOURN_COLOUR="red")
+    assert done.stderr.splitlines()[:2] == [
+        "sojourn: SOJOURN_COLOUR is set, which is no setting",
+        "sojourn: SOJOURN_DATABSE_URL is set, which is no setting: is SOJOURN_DATABASE_URL meant?",
+    ]
+    assert sojourn("version", SOJOURN_TAG="0.1.0").stderr == ""
+
+
 def test_a_bad_log_level_is_one_sentence(tmp_path: Path) -> None:
     done = sojourn("mailbox", SOJOURN_LOG_LEVEL="loud", SOJOURN_DATA_DIR=tmp_path, **free_ports())
     assert_one_sentence(done, "SOJOURN_LOG_LEVEL", "loud")
