@@ -165,6 +165,7 @@ class People:
                 details=question.details,
                 choices=list(question.choices),
                 deadline=step.deadline,
+                asked_at=now,
             ),
             f"ask {question.role}: {question.title}",
         )
