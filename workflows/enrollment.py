@@ -17,7 +17,7 @@ from domain.events import Event
 from domain.outcomes import Outcome
 from workflows import attributes, moving
 from workflows.calls import to_the_end
-from workflows.failures import dump_error, load_error
+from workflows.failures import dump_error, load_error, reading
 from workflows.hearing import Hearing
 from workflows.journal import Journal, Step
 
@@ -96,7 +96,8 @@ class Enrollment(Hearing):
         if step.failed:
             raise load_error(step.name, step.result)
         if step.done:
-            return load(step.result)
+            with reading(step.name):
+                return load(step.result)
         self.go_live()
         _WITHIN.set(step)
         try:

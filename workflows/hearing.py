@@ -70,7 +70,7 @@ class Hearing:
             self.note(f"entered by **{first.name}** `{first.event_id}`")
         else:
             self._inbox = Inbox(carried.heard, carried.ahead, carried.heard_as)
-            self.untaken = [event for e in carried.untaken if (event := _read(e)) is not None]
+            self.untaken = [event for e in carried.untaken if (event := self.read(e)) is not None]
             self._arrived = []
             self._refresh()
         gap = carried.gap if carried else None
@@ -124,7 +124,10 @@ class Hearing:
     def read(self, envelope: Envelope) -> Event | None:
         """An event as this version of the code knows it; None, and a line, where it cannot."""
         try:
-            return _read_or_refuse(envelope)
+            kind = event_type(envelope.name)
+            if kind is None:
+                raise Refused("no such event type in this version")
+            return kind.from_envelope(envelope)
         except Refused as error:
             self._note(
                 f"⚠ **{envelope.name}** `{envelope.event_id}` could not be read "
@@ -206,17 +209,3 @@ class Hearing:
 
     def _say(self, state: str) -> None:
         workflow.upsert_search_attributes([attributes.STATE.value_set(state)])
-
-
-def _read_or_refuse(envelope: Envelope) -> Event:
-    kind = event_type(envelope.name)
-    if kind is None:
-        raise Refused("no such event type in this version")
-    return kind.from_envelope(envelope)
-
-
-def _read(envelope: Envelope) -> Event | None:
-    try:
-        return _read_or_refuse(envelope)
-    except Refused:
-        return None
