@@ -96,7 +96,12 @@ def _bytes(envelopes: Iterable[Envelope]) -> int:
 
 def _largest(carried: Carried) -> str:
     """What of it is the largest, in words."""
-    parts = {f"step {name!r}": _length(r) for name, r in carried.steps.items()}
+    parts: dict[str, int] = {}
+    for name, record in carried.steps.items():
+        counts = record.state.get("counts", {}) if isinstance(record.state, dict) else {}
+        names = len(str(counts).encode())
+        parts[f"step {name!r}"] = _length(record) - names
+        parts[f"what counts the {len(counts):,} names of steps in {name!r}"] = names
     parts["events that wait for an earlier one"] = _bytes(carried.ahead)
     parts["events that no wait has taken"] = _bytes(carried.untaken)
     what = max(parts, key=lambda name: parts[name])

@@ -262,6 +262,22 @@ class Hoards(Journey[CartAbandoned], listens=[PurchaseMade]):
 
 
 @workflow.defn
+class NamesByData(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Names a step in a loop after the purchase, each of which has a name of its own."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Grow with each purchase."""
+        count = Count()
+        async for _ in self.rounds(count, most=4):
+            bought = await self.wait_for(PurchaseMade, timeout=DAY)
+            order = f"{bought and bought.event_id} {'x' * 800_000}"
+            await self.wait_for(PurchaseMade, timeout=0 * DAY, step=f"another than {order}")
+            count.bought += bought is not None
+        return Outcome.completed(f"{cart.cart_id} {count.bought}")
+
+
+@workflow.defn
 class HoardsGreek(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Remembers far too much in letters of two bytes, and then gives it up."""
 

@@ -243,6 +243,20 @@ async def test_18_what_is_too_large_to_hand_over_stays_in_its_run_and_says_so(
     assert (await play.ends()).reason == "c1 0"
 
 
+async def test_18_names_made_from_data_are_remembered_and_what_is_too_large_says_so(
+    rehearsal: Rehearsal,
+) -> None:
+    play = await rehearsal.play(long_lives.NamesByData, CART, run_length=0)
+    await play.happens(BOUGHT)
+    runs = play.execution.runs
+    await play.happens(OTHER)
+    assert play.execution.runs == runs
+    story = await play.story()
+    assert "cannot go on in a new run: 1,6" in story
+    assert "what counts the 4 names of steps in 'rounds' has 1,6" in story
+    assert (await play.ends()).reason == "c1 2"
+
+
 async def test_18_what_is_too_large_for_too_long_parks_before_temporal_ends_it(
     rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
