@@ -188,6 +188,21 @@ class SortsWhatItFound(Journey[CartAbandoned]):
 
 
 @workflow.defn
+class FindsTheLastDear(Journey[CartAbandoned]):
+    """Looks back for the last order that was dear."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say which it was."""
+        found = await self.look_back(
+            PurchaseMade, within=30 * DAY, where=lambda order: (order.total or 0) > 100, most=1
+        )
+        await self.sleep(DAY)
+        await self.sleep(DAY)
+        return Outcome.completed(f"{cart.cart_id} {' '.join(order.order_id for order in found)}")
+
+
+@workflow.defn
 class AtNine(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Waits for the morning where the customer is."""
 
