@@ -50,7 +50,7 @@ class TaskStepOut(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     at: datetime
-    what: str = Field(description="opened, escalated, answered, expired or withdrawn")
+    what: str = Field(description="opened, escalated, answered, expired, withdrawn or reopened")
     role: str
     by: str | None = None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.replay import replay
 from domain.errors import ConfigurationError, JourneyError
 from infra.settings import load_settings
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _WIDTH = 76
 
 app = typer.Typer(no_args_is_help=True, help="The journeys that there are.")
+app.command("replay")(replay)
 
 
 @app.command("list")

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AwareDatetime, BaseModel, Field
 
 TaskState: TypeAlias = Literal["open", "answered", "expired", "withdrawn"]
-"""`expired`: its deadline passed without an answer. `withdrawn`: nobody waits for it any more."""
+"""`expired`: its deadline passed without an answer. `withdrawn`: nobody waits for it any more, and
+it is open again if its step asks once more."""
 
 ANSWER_TASK = "answer_task"
 """The update by which an enrollment's workflow takes an answer."""
@@ -26,6 +27,8 @@ class TaskRequest(BaseModel):
         details: what one must know to do it.
         choices: the answers there are; none: any text.
         deadline: until when it is waited for.
+        asked_at: when the step asked. A task that was withdrawn before that is asked again; one
+            that was withdrawn later is not, for this is an attempt that others have overtaken.
     """
 
     enrollment_id: str
@@ -37,6 +40,7 @@ class TaskRequest(BaseModel):
     details: str = ""
     choices: list[str] = Field(default_factory=list)
     deadline: AwareDatetime | None = None
+    asked_at: AwareDatetime | None = None
 
 
 class TaskSettlement(BaseModel):

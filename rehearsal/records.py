@@ -29,7 +29,25 @@ class Asked:
     state: TaskState = "open"
     answer: dict[str, Any] | None = None
     by: str | None = None
+    settled_at: datetime | None = None
     history: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    def withdraw(self, now: datetime) -> None:
+        """Nobody waits for it any more."""
+        self.state, self.settled_at = "withdrawn", now
+        self.history.append(("withdrawn", self.role, None))
+
+    def is_withdrawn_before(self, moment: datetime | None) -> bool:
+        """Whether it had been withdrawn by then."""
+        if self.state != "withdrawn" or self.settled_at is None or moment is None:
+            return False
+        return self.settled_at < moment
+
+    def reopen(self, request: TaskRequest) -> None:
+        """Its step asks again."""
+        self.request, self.role, self.deadline = request, request.role, request.deadline
+        self.state, self.settled_at = "open", None
+        self.history.append(("reopened", self.role, None))
 
 
 @dataclass
@@ -128,8 +146,7 @@ class MemoryRecords:
         """An enrollment is over: its tasks are withdrawn, whoever waits for its end is told."""
         for task in self.tasks.values():
             if task.request.enrollment_id == over.enrollment_id and task.state == "open":
-                task.state = "withdrawn"
-                task.history.append(("withdrawn", task.role, None))
+                task.withdraw(self._now())
         for (parent_id, step), entrance in self._entrances.items():
             if entrance.waits and entrance.answer.enrollment_id == over.enrollment_id:
                 _, parent = self.find(parent_id)
@@ -173,13 +190,15 @@ class MemoryRecords:
     async def open(self, request: TaskRequest) -> OpenedTask:
         """As `Tasks.open`."""
         opened = self.tasks.get((request.enrollment_id, request.step))
+        live = self.find(request.enrollment_id)[1].outcome is None
         if opened is None:
             opened = Asked(f"tsk_{next(self._ids)}", request, request.role, request.deadline)
             opened.history.append(("opened", request.role, None))
-            if self.find(request.enrollment_id)[1].outcome is not None:
-                opened.state = "withdrawn"
-                opened.history.append(("withdrawn", request.role, None))
+            if not live:
+                opened.withdraw(self._now())
             self.tasks[request.enrollment_id, request.step] = opened
+        elif live and opened.is_withdrawn_before(request.asked_at):
+            opened.reopen(request)
         return OpenedTask.of(opened.id, opened.state, opened.answer, opened.by)
 
     async def settle(self, settlement: TaskSettlement) -> None:
@@ -190,6 +209,7 @@ class MemoryRecords:
             return
         if settlement.state != "escalated":
             task.state, task.answer, task.by = settlement.state, settlement.answer, settlement.by
+            task.settled_at = self._now()
         elif settlement.role is None or settlement.role == task.role:
             return
         else:

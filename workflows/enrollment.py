@@ -6,23 +6,20 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 
 from domain import wording
 from domain.carried import Carried
 from domain.enrollments import EnterRequest, Start
-from domain.errors import Refused
-from domain.events import CUSTOMER_MERGED, TIME_ZONE_CHANGED, Envelope, Event, event_type
+from domain.events import Event
 from domain.outcomes import Outcome
 from workflows import attributes, moving
 from workflows.calls import to_the_end
-from workflows.failures import dump_error, load_error
-from workflows.gaps import GapWatch
-from workflows.inbox import BY_HAND, Inbox
+from workflows.failures import dump_error, load_error, reading
+from workflows.hearing import Hearing
 from workflows.journal import Journal, Step
-from workflows.story import Story
 
 T = TypeVar("T")
 
@@ -33,20 +30,8 @@ LATE = timedelta(minutes=1)
 """A timer that fires this much later than it was due is noted: the system was down."""
 
 
-class Scope(Protocol):
-    """A block that an event ends; see `workflows.scopes`."""
-
-    task: asyncio.Task[Any] | None
-
-    def __bool__(self) -> bool: ...
-
-    def offer(self, event: Event, /) -> bool:
-        """Take the event if it ends this block."""
-        ...
-
-
-class Enrollment:
-    """What one enrollment has heard, what it may begin, and what support staff see of it.
+class Enrollment(Hearing):
+    """One enrollment: what it has heard, the steps of its journey, and how it goes on.
 
     Args:
         start: what this run starts with.
@@ -54,169 +39,21 @@ class Enrollment:
         keeps: the event types that waits can ask for; others are heard and not kept.
 
     Attributes:
-        customer_id: whose it is; another id after a merge.
         entered_at: when its first run began.
-        task: the task in which the journey's code runs.
-        superseded: the customer is another's now, who is in the same journey already.
+        journal: the journey's steps.
         hand_over: where the customer goes on if this enrollment ends with that outcome.
-        hold_events: how many events that open or close holds have been applied.
-        moves: how often the customer may have come into another time zone.
-        applied: how many events this run has applied.
     """
 
     def __init__(self, start: Start, title: str, keeps: Iterable[type[Event]]) -> None:
+        super().__init__(start, title, keeps)
         carried = start.carried
-        self.start = start
-        self.customer_id = start.customer_id
         self.entered_at = carried.entered_at if carried else workflow.info().start_time
-        self.task: asyncio.Task[Any] | None = None
-        self.superseded = False
         self.hand_over: tuple[Outcome, EnterRequest] | None = None
-        self.hold_events = 0
-        self.moves = 0
-        self.untaken: list[Event] = []
         self.journal = Journal(carried.steps if carried else {})
-        self._keeps = tuple(keeps)
-        self._story = Story(title, start)
-        self._scopes: list[Scope] = []
-        # What comes while the code is on its way to where the run before had left it.
-        self._arrived: list[Envelope] | None = None
-        self.applied = 0
         self._waits = 0
         self._calls = 0
         self._parked: list[Callable[[], bool]] = []
-        self._too_large: tuple[tuple[int, ...], str] | None = None
-        self._cancelled = False
-        first, *others = start.events
-        if carried is None:
-            self._inbox = Inbox()
-            # The event that started it is the journey's argument, not something to wait for.
-            self._inbox.receive([first])
-            self.note(f"entered by **{first.name}** `{first.event_id}`")
-        else:
-            self._inbox = Inbox(carried.heard, carried.ahead, carried.heard_as)
-            self.untaken = [event for e in carried.untaken if (event := _read(e)) is not None]
-            self._arrived = []
-            self._refresh()
-        gap = carried.gap if carried else None
-        self._gaps = GapWatch(self._inbox, self.note, start.enrollment_id, gap)
-        if carried is None:
-            self.hear(others)
-
-    @property
-    def heard(self) -> int:
-        """The number of the last event applied."""
-        return self._inbox.heard
-
-    # Hearing.
-
-    def hear(self, envelopes: Iterable[Envelope]) -> None:
-        """Apply events: to the scopes that they end, else to the inbox. Never raises."""
-        if self._arrived is not None:
-            self._arrived.extend(envelopes)
-            return
-        for envelope in self._inbox.receive(envelopes):
-            self._apply(envelope)
-        self._gaps.look()
-        self._refresh()
-
-    def go_live(self) -> None:
-        """The code is where the run before had left it: what has arrived since is heard now."""
-        if self._arrived is not None:
-            arrived, self._arrived = self._arrived, None
-            if workflow.info().typed_search_attributes.get(attributes.STATE) == attributes.HELD:
-                # The wait that would have said otherwise was left behind with the run before.
-                self._say(attributes.ACTIVE)
-            self.hear(arrived)
-
-    def _apply(self, envelope: Envelope) -> None:
-        self.applied += 1
-        if envelope.name == CUSTOMER_MERGED:
-            self._become_one(envelope)
-            return
-        if envelope.name == TIME_ZONE_CHANGED:
-            self.moves += 1
-            zone = envelope.properties.get("time_zone")
-            self._note(f"the customer's time zone is {zone or 'not known any more'}")
-            return
-        event = self.read(envelope)
-        if event is None:
-            return
-        how = ", by hand in the Temporal UI" if envelope.number == BY_HAND else ""
-        self._note(f"heard **{event.name}** `{event.event_id}`{how}")
-        self.hold_events += event.hold is not None
-        if not any(scope.offer(event) for scope in self._scopes) and isinstance(event, self._keeps):
-            self.untaken.append(event)
-
-    def read(self, envelope: Envelope) -> Event | None:
-        """An event as this version of the code knows it; None, and a line, where it cannot."""
-        try:
-            return _read_or_refuse(envelope)
-        except Refused as error:
-            self._note(
-                f"⚠ **{envelope.name}** `{envelope.event_id}` could not be read "
-                f"and is left out: {error}"
-            )
-            return None
-
-    def _become_one(self, envelope: Envelope) -> None:
-        """Go on under the customer who stays; end where another enrollment goes on instead."""
-        match envelope.properties:
-            case {"customer_id": str(customer_id), "ended": list(ended)}:
-                pass
-            case _:
-                self._note(f"⚠ **{envelope.name}** could not be read and is left out")
-                return
-        if customer_id != self.customer_id:
-            self.customer_id = self._story.customer_id = customer_id
-            workflow.upsert_search_attributes([attributes.CUSTOMER.value_set(customer_id)])
-        self._note(f"this customer and another are one, `{customer_id}`")
-        self.hold_events += 1  # what holds the one holds the other
-        self.moves += 1  # and one may be elsewhere
-        if self.start.enrollment_id in ended:
-            self.superseded = True
-            self._note("the same journey began earlier for the other: that one goes on")
-            self.cancel()
-
-    # Scopes, and what may begin.
-
-    def enter_scope(self, scope: Scope, *, look_back: bool) -> None:
-        """Offer the scope what arrives, and before that what has arrived, where it is new."""
-        self._scopes.append(scope)
-        if look_back:
-            for event in self.untaken:
-                if scope.offer(event):
-                    self.untaken.remove(event)
-                    break
-
-    def leave_scope(self, scope: Scope) -> None:
-        """Offer the scope nothing more."""
-        self._scopes.remove(scope)
-
-    def interrupted(self) -> bool:
-        """Whether a scope around the present task has its event."""
-        task = asyncio.current_task()
-        return any(scope.task is task and scope for scope in self._scopes)
-
-    async def checkpoint(self) -> None:
-        """Begin nothing new inside a scope that is over.
-
-        The cancellation that ends a scope can be lost on its way, for instance where an
-        activity of the author's own answers at the same moment.
-
-        Raises:
-            asyncio.CancelledError: a scope around the present task has its event, or the
-                enrollment is over.
-        """
-        if self.interrupted() or self.superseded:
-            await asyncio.sleep(0)  # one that is still on its way must not hit what comes later
-            raise asyncio.CancelledError
-
-    def cancel(self) -> None:
-        """End the journey's code; it may clean up."""
-        self._cancelled = True
-        if self.task is not None:
-            self.task.cancel()
+        self._weighing = moving.Weighing(self.note)
 
     # Steps.
 
@@ -259,7 +96,8 @@ class Enrollment:
         if step.failed:
             raise load_error(step.name, step.result)
         if step.done:
-            return load(step.result)
+            with reading(step.name):
+                return load(step.result)
         self.go_live()
         _WITHIN.set(step)
         try:
@@ -350,9 +188,6 @@ class Enrollment:
         finally:
             self._say(attributes.ACTIVE)
 
-    def _say(self, state: str) -> None:
-        workflow.upsert_search_attributes([attributes.STATE.value_set(state)])
-
     async def call(self, call: Awaitable[T], *, whole: bool = True) -> T:
         """Await an activity or the like; until it has answered there is no new run.
 
@@ -375,36 +210,17 @@ class Enrollment:
         Raises:
             TooLarge: it should, but what it would carry is too large, and that for long.
         """
+        progress = (self.applied, self.journal.begun, self._waits)
         return (
             bool(self._parked)
             and not self._calls
             and not self._cancelled
-            and any(self._progress())
+            and any(progress)
             and moving.is_long(self.start)
             and workflow.all_handlers_finished()
             and not any(ready() for ready in self._parked)
-            and self._fits()
+            and self._weighing.fits(progress, self.next_start)
         )
-
-    def _progress(self) -> tuple[int, ...]:
-        """What this run has done so far."""
-        return (self.applied, self.journal.begun, self._waits)
-
-    def _fits(self) -> bool:
-        """Whether Temporal would take what the next run must know; asked once a state."""
-        if self._too_large is None or self._too_large[0] != self._progress():
-            start = self.next_start()
-            if (size := moving.size(start)) <= moving.MOST:
-                self._too_large = None
-                return True
-            assert start.carried is not None
-            why = f"cannot go on in a new run: {size:,} bytes; {moving.largest(start.carried)}"
-            if self._too_large is None:
-                self.note(f"⚠ {why}")
-                workflow.logger.warning("%s %s", self.start.enrollment_id, why)
-            self._too_large = (self._progress(), why)
-        moving.check_patience(self._too_large[1])
-        return False
 
     def next_start(self) -> Start:
         """What the next run starts with."""
@@ -442,11 +258,6 @@ class Enrollment:
         if self._arrived is None:
             self.note(what)
 
-    def note(self, what: str) -> None:
-        """Add a line to the story."""
-        self._note(what)
-        self._refresh()
-
     def now_at(self, what: str, until: datetime | None = None) -> None:
         """Say where the customer stands, and until when at most."""
         within = _WITHIN.get()
@@ -465,26 +276,6 @@ class Enrollment:
             "parameters": self.start.parameters,
             "story": self._story.markdown(),
         }
-
-    def _note(self, what: str) -> None:
-        self._story.note(workflow.now(), what)
-
-    def _refresh(self) -> None:
-        workflow.set_current_details(self._story.markdown())
-
-
-def _read_or_refuse(envelope: Envelope) -> Event:
-    kind = event_type(envelope.name)
-    if kind is None:
-        raise Refused("no such event type in this version")
-    return kind.from_envelope(envelope)
-
-
-def _read(envelope: Envelope) -> Event | None:
-    try:
-        return _read_or_refuse(envelope)
-    except Refused:
-        return None
 
 
 def _late(until: datetime | None) -> timedelta:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from domain.carried import StepRecord
+from workflows.failures import reading
 
 
 class Step:
@@ -175,7 +176,8 @@ class Rounds:
     def _go_on(self, step: Step) -> int:
         """Go on in the round that an earlier run was in, or after the last."""
         kept = step.result if step.done else step.state
-        self._remember(kept["memory"])
+        with reading(step.name):
+            self._remember(kept["memory"])
         self._journal.go_back(kept["counts"])
         if step.done:
             raise StopAsyncIteration

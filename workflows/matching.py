@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
-from domain.events import Envelope, Event
+from domain.errors import Refused
+from domain.events import Envelope, Event, event_type
 
 A = TypeVar("A", bound=Event)
 
@@ -55,6 +56,22 @@ def dump_event(event: Event | None) -> dict[str, Any] | None:
     return None if event is None else asdict(event.envelope())
 
 
-def load_event(kind: type[A], data: dict[str, Any] | None) -> A | None:
-    """An event that the run before had read."""
-    return None if data is None else kind.from_envelope(Envelope(**data))
+def load_event(kinds: type[A] | tuple[type[A], ...], data: dict[str, Any] | None) -> A | None:
+    """An event that the run before had read.
+
+    Args:
+        kinds: the event type, or those that it may be of.
+        data: what `dump_event` has made of it.
+
+    Raises:
+        Refused: it is of none of these types, or does not validate any more.
+    """
+    if data is None:
+        return None
+    envelope = Envelope(**data)
+    kind = event_type(envelope.name)
+    if kind is None:
+        raise Refused(f"there is no event type {envelope.name} any more")
+    if not issubclass(kind, kinds):
+        raise Refused(f"{envelope.name} is not what is waited for there now")
+    return kind.from_envelope(envelope)

@@ -1,6 +1,6 @@
 """Going on in a new run: when, and with what (see `workflows.journal`)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel
 from temporalio import workflow
@@ -33,32 +33,40 @@ def is_long(start: Start) -> bool:
     return info.is_continue_as_new_suggested()
 
 
-def size(start: Start) -> int:
-    """How many bytes the next run starts with."""
-    return _length(start)
+class Weighing:
+    """Weighs what the next run must know: is it more than Temporal takes?
 
-
-def largest(carried: Carried) -> str:
-    """What of it is the largest, in words."""
-    parts = {f"step {name!r}": _length(r) for name, r in carried.steps.items()}
-    parts["events that wait for an earlier one"] = _bytes(carried.ahead)
-    parts["events that no wait has taken"] = _bytes(carried.untaken)
-    what = max(parts, key=lambda name: parts[name])
-    return f"{what} has {parts[what]:,} bytes"
-
-
-def check_patience(why: str) -> None:
-    """Check that a run that cannot hand over may go on for a while.
-
-    Raises:
-        TooLarge: its history is so long that Temporal would soon end it.
+    Args:
+        note: adds a line to the story that support staff read.
     """
-    info = workflow.info()
-    if (
-        info.get_current_history_length() >= _PATIENCE
-        or info.get_current_history_size() >= _PATIENCE_BYTES
-    ):
-        raise TooLarge(why)
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._too_large: tuple[tuple[int, ...], str] | None = None
+
+    def fits(self, progress: tuple[int, ...], next_start: Callable[[], Start]) -> bool:
+        """Whether Temporal would take it; weighed once a state.
+
+        Args:
+            progress: what this run has done so far.
+            next_start: makes what the next run would start with.
+
+        Raises:
+            TooLarge: it would not, and that for so long that Temporal would soon end this run.
+        """
+        if self._too_large is None or self._too_large[0] != progress:
+            start = next_start()
+            if (size := _length(start)) <= MOST:
+                self._too_large = None
+                return True
+            assert start.carried is not None
+            why = f"cannot go on in a new run: {size:,} bytes; {_largest(start.carried)}"
+            if self._too_large is None:
+                self._note(f"⚠ {why}")
+                workflow.logger.warning("%s %s", start.enrollment_id, why)
+            self._too_large = (progress, why)
+        _check_patience(self._too_large[1])
+        return False
 
 
 def newest(untaken: list[Event]) -> tuple[list[Envelope], int]:
@@ -84,3 +92,31 @@ def _length(model: BaseModel) -> int:
 
 def _bytes(envelopes: Iterable[Envelope]) -> int:
     return sum(len(str(envelope.properties).encode()) for envelope in envelopes)
+
+
+def _largest(carried: Carried) -> str:
+    """What of it is the largest, in words."""
+    parts: dict[str, int] = {}
+    for name, record in carried.steps.items():
+        counts = record.state.get("counts", {}) if isinstance(record.state, dict) else {}
+        names = len(str(counts).encode())
+        parts[f"step {name!r}"] = _length(record) - names
+        parts[f"what counts the {len(counts):,} names of steps in {name!r}"] = names
+    parts["events that wait for an earlier one"] = _bytes(carried.ahead)
+    parts["events that no wait has taken"] = _bytes(carried.untaken)
+    what = max(parts, key=lambda name: parts[name])
+    return f"{what} has {parts[what]:,} bytes"
+
+
+def _check_patience(why: str) -> None:
+    """Check that a run that cannot hand over may go on for a while.
+
+    Raises:
+        TooLarge: see `Weighing.fits`.
+    """
+    info = workflow.info()
+    if (
+        info.get_current_history_length() >= _PATIENCE
+        or info.get_current_history_size() >= _PATIENCE_BYTES
+    ):
+        raise TooLarge(why)

@@ -165,6 +165,7 @@ class People:
                 details=question.details,
                 choices=list(question.choices),
                 deadline=step.deadline,
+                asked_at=now,
             ),
             f"ask {question.role}: {question.title}",
         )
@@ -175,7 +176,9 @@ class People:
             step.deadline = now
         escalate_at = None
         if question.escalate_to is not None and opened.state == "open":
-            after = question.escalate_after or question.deadline / 2
+            after = question.escalate_after
+            if after is None:
+                after = question.deadline / 2
             # Later than the deadline nobody is asked any more.
             escalate_at = now + after if after < question.deadline else None
         step.state = {

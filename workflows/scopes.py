@@ -9,6 +9,7 @@ from temporalio.exceptions import is_cancelled_exception
 
 from domain.events import Event
 from workflows.enrollment import Enrollment
+from workflows.failures import reading
 from workflows.journal import Step
 from workflows.matching import Match, dump_event, load_event
 
@@ -53,7 +54,8 @@ class Until(Generic[A]):
         self._step = self._enrollment.journal.open(self._name)
         if self._step.done:
             # An earlier run has left this block: its steps give again what they gave.
-            self.event = load_event(self._match.kind, self._step.result["event"])
+            with reading(self._step.name):
+                self.event = load_event(self._match.kind, self._step.result["event"])
             self._left_before = True
             return self
         if not self._step.known:

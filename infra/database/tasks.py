@@ -21,6 +21,16 @@ on conflict (enrollment_id, step) do nothing
 returning id, state, answer, by
 """
 
+# Its step asks again, as if for the first time: a reset has undone what had withdrawn it.
+_REOPEN = """
+update task set state = 'open', settled_at = null, role = $3, title = $4, details = $5,
+    choices = $6, deadline = $7, history = history || jsonb_build_array(jsonb_build_object(
+        'at', clock_timestamp(), 'what', 'reopened', 'role', $3::text,
+        'detail', 'the journey asks again'))
+where enrollment_id = $1 and step = $2 and state = 'withdrawn' and settled_at < $8
+    and exists (select from enrollment e where e.id = enrollment_id and e.state = 'live')
+"""
+
 _OPENED = "select id, state, answer, by from task where enrollment_id = $1 and step = $2"
 
 # What a person has answered counts also where the journey's end was faster to be recorded.
@@ -48,7 +58,7 @@ class PostgresTasks:
         self._pool = pool
 
     async def open(self, request: TaskRequest) -> OpenedTask:
-        """Open a task, or find the one that this step has opened.
+        """Open a task, or find the one that this step has opened; withdrawn, it is open again.
 
         Under the customer's lock, so that none is opened behind the end of its enrollment.
 
@@ -69,6 +79,17 @@ class PostgresTasks:
                 request.deadline,
             )
             if row is None:
+                await connection.execute(
+                    _REOPEN,
+                    request.enrollment_id,
+                    request.step,
+                    request.role,
+                    request.title,
+                    request.details,
+                    request.choices,
+                    request.deadline,
+                    request.asked_at,
+                )
                 row = await connection.fetchrow(_OPENED, request.enrollment_id, request.step)
         if row is None:
             raise LookupError(f"no enrollment {request.enrollment_id}")

@@ -466,10 +466,13 @@ def _tasks(asked: _Asked) -> Iterator[Select[Any]]:
     )
 
 
+_WHOM = {"opened": "asked of", "escalated": "escalated to", "reopened": "asked again of"}
+
+
 def _task(row: dict[str, Any]) -> TimelineItem:
     told = row["told"]
     by = f" by {told['by']}" if told.get("by") else ""
-    whom = {"opened": "asked of", "escalated": "escalated to"}.get(told["what"])
+    whom = _WHOM.get(told["what"])
     what = f"{told['what']}{by}" if whom is None else f"{whom} {told['role']}{by}"
     details = {"task": row["task_id"], "journey": row["journey"], **told}
     return TimelineItem(row["at"], "task", row["id"], f"{row['title']}: {what}", details)

@@ -1,13 +1,13 @@
 """Follow a quote up: a personal image in the mail, the quote's page, and one rep all the way."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 from temporalio import workflow
 
 from domain.events import QuoteAccepted, QuoteDeclined, QuotePrepared, QuoteViewed
 from domain.events.quotes import OfQuote
-from workflows import Journey, Outcome, Parameters, Template, Topic, email, webhook
+from workflows import Journey, Outcome, Parameters, Reply, Template, Topic, email, webhook
 
 INVITATION = Template("quote_follow_up/invitation", QuotePrepared)
 REMINDER = Template("quote_follow_up/reminder", QuotePrepared)
@@ -31,9 +31,13 @@ class QuoteParameters(Parameters):
 
 
 class Talk(BaseModel):
-    """What the rounds remember: the customer's step in words, and whether all is said."""
+    """What the rounds remember: the customer's step in words, and whether all is said.
+
+    `call_by`: until when a call is waited for that nobody had made when the customer came back.
+    """
 
     step: str = "has not looked at it yet"
+    call_by: datetime | None = None
     met: bool = False
     reminded: bool = False
     lost: bool = False
@@ -65,8 +69,12 @@ class QuoteFollowUp(
             await self.send(email(INVITATION, quote))
             async for _ in self.rounds(talk):
                 patience = self.parameters.open_for if talk.met else self.parameters.patience
-                if await self.wait_for(QuoteViewed, where=this_quote, timeout=patience):
+                if talk.call_by or await self.wait_for(
+                    QuoteViewed, where=this_quote, timeout=patience
+                ):
                     await self._call(quote, talk)
+                    if talk.call_by:
+                        continue
                     if talk.lost:
                         break
                     # What the customer looks at while they talk is not another visit.
@@ -84,19 +92,37 @@ class QuoteFollowUp(
         return Outcome.completed(f"the customer {talk.step}")
 
     async def _call(self, quote: QuotePrepared, talk: Talk) -> None:
-        """Alert the rep who owns the customer, with the customer's step, and do as they say."""
+        """Alert the rep who owns the customer, with the customer's step, and do as they say.
+
+        A customer who is back before anybody has called is worth another alert. For how long a call
+        is waited for, and when it is the lead's, stays as it was.
+        """
         talk.met = True
         owner = (await self.customer()).traits.get("owner")
-        reply = await self.ask(
-            str(owner or "sales"),
-            f"Call now: your customer is looking at quote {quote.quote_id}",
-            details=f"So far: the customer {talk.step}.",
-            choices=["send the offer", "book a visit", "not reached", "not interested"],
-            deadline=self.parameters.call_within,
-            escalate_to="sales_lead",
-            tell=webhook(TASK, quote, to="sales"),
-            step="call",
-        )
+        now, within = await self.now(), self.parameters.call_within
+        back_already, call_by = talk.call_by is not None, talk.call_by or now + within
+
+        def another_visit(look: QuoteViewed) -> bool:
+            left_until = now + self.parameters.visit
+            return look.quote_id == quote.quote_id and look.occurred_at >= left_until
+
+        reply: Reply | None = None
+        async with self.until(QuoteViewed, where=another_visit) as back:
+            reply = await self.ask(
+                str(owner or "sales"),
+                f"Call now: your customer is looking at quote {quote.quote_id}",
+                details=f"So far: the customer {talk.step}."
+                + (" They are back, and nobody has called yet." if back_already else ""),
+                choices=["send the offer", "book a visit", "not reached", "not interested"],
+                deadline=call_by - now,
+                escalate_to="sales_lead",
+                escalate_after=max(call_by - within / 2 - now, timedelta(0)),
+                tell=webhook(TASK, quote, to="sales"),
+                step="call",
+            )
+        talk.call_by = call_by if back else None
+        if back:
+            return
         match reply.choice if reply else "not reached":
             case "send the offer":
                 await self.send(email(OFFER, quote))

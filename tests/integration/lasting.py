@@ -25,6 +25,22 @@ class AsksSales(Journey[CartAbandoned], listens=[PurchaseMade]):
 
 
 @workflow.defn
+class AsksUntilBought(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Asks a person as long as there is no purchase, and stays for a day."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say who answered what."""
+        said = cart.cart_id
+        async with self.until(PurchaseMade) as bought:
+            reply = await self.ask("sales", "Call her", choices=["yes", "no"], deadline=DAY)
+            said = f"{said}: {reply and reply.choice} by {reply and reply.by}"
+        if bought:
+            await self.sleep(DAY)
+        return Outcome.completed(said)
+
+
+@workflow.defn
 class Led(
     Journey[CartAbandoned], listens=[PurchaseMade], where=lambda cart: cart.cart_id != "lead"
 ):

@@ -34,6 +34,7 @@ CART = CartAbandoned(cart_id="cart-of-this-test")
 _AT = "2026-01-01T00:00:00+00:00"
 _WAIT = timedelta(seconds=5)
 """Long enough for a worker to end meanwhile."""
+_LONG = timedelta(minutes=5)
 
 
 @pytest.fixture
@@ -186,6 +187,32 @@ class _Mended(Journey[CartAbandoned], listens=[PurchaseMade]):
         return Outcome.completed(f"{purchase and purchase.order_id} {cart.cart_id}")
 
 
+@workflow.defn(name="MendedLater")
+class _BrokenLater(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """A journey with a bug behind its second wait."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Divide by zero."""
+        await self.wait_for(PurchaseMade, timeout=_LONG)
+        await self.wait_for(PurchaseMade, timeout=_LONG)
+        return Outcome.completed(str(1 // len(cart.cart_id[:0])))
+
+
+@workflow.defn(name="MendedLater")
+class _MendedLater(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """The same without."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say what was taken in the runs before, and hear what was kept meanwhile."""
+        said = [cart.cart_id]
+        for _ in range(3):
+            purchase = await self.wait_for(PurchaseMade, timeout=_LONG)
+            said.append(purchase.order_id if purchase else "nothing")
+        return Outcome.completed(" ".join(said))
+
+
 @workflow.defn
 class _TimesOut(Journey[CartAbandoned]):
     """A journey that forgets that a wait of Temporal's own raises at its timeout."""
@@ -201,13 +228,14 @@ class _TimesOut(Journey[CartAbandoned]):
         return Outcome.completed()
 
 
-def _start(world: PostgresWorld) -> Start:
+def _start(world: PostgresWorld, run_length: int | None = None) -> Start:
     return Start(
         enrollment_id=world.enrollment_id,
         customer_id=world.customer_id,
         journey="mended",
         parameters={},
         events=[Envelope(1, "cart_abandoned", "e1", _AT, {"cart_id": "c"})],
+        run_length=run_length,
     )
 
 
@@ -272,6 +300,45 @@ async def test_17_a_bug_parks_the_journey_until_the_fix_is_deployed(
     )
     async with _worker(world, temporal, queue, _Mended):
         assert (await handle.result())["reason"] == "o1 c"
+    row = await world.pool.fetchrow(
+        "select state, outcome from enrollment where id = $1", world.enrollment_id
+    )
+    assert (row["state"], row["outcome"]) == ("ended", "completed")
+
+
+async def test_17_a_bug_in_a_later_run_parks_the_journey_and_the_fixed_code_goes_on_from_there(
+    world: PostgresWorld, temporal: WorkflowEnvironment
+) -> None:
+    queue = f"mended-later-{uuid.uuid4().hex}"
+
+    async def buys(number: int) -> None:
+        order = {"order_id": f"o{number}"}
+        await world.acknowledge(PurchaseMade(order_id=f"o{number}"))
+        envelope = Envelope(number, "purchase_made", f"e{number}", _AT, order)
+        await handle.signal("purchase_made", [envelope])
+
+    async with _worker(world, temporal, queue, _BrokenLater):
+        handle = await temporal.client.start_workflow(
+            "MendedLater", _start(world, 0), id=f"mended/{uuid.uuid4()}", task_queue=queue
+        )
+        await buys(2)
+
+        async def in_a_later_run() -> bool:
+            status = await handle.query("status")
+            return bool(status["run"] > 1 and status["heard"] > 1)
+
+        await eventually(in_a_later_run)
+        await buys(3)
+
+        async def failing() -> bool:
+            described = await handle.describe()
+            assert described.status is WorkflowExecutionStatus.RUNNING
+            return described.raw_description.pending_workflow_task.attempt > 1
+
+        await eventually(failing)
+    await buys(4)
+    async with _worker(world, temporal, queue, _MendedLater):
+        assert (await handle.result())["reason"] == "c o2 o3 o4"
     row = await world.pool.fetchrow(
         "select state, outcome from enrollment where id = $1", world.enrollment_id
     )

@@ -7,12 +7,16 @@ import asyncio
 import contextlib
 import os
 import time
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psutil
 import pytest
+from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -24,7 +28,7 @@ from infra.database.gate import PostgresGate
 from journeys.catalog import Catalog
 from rehearsal import PlainRenderer, RecordingChannel
 from tests.api import Api, running_api
-from tests.integration.lasting import AsksSales, Endures, LeadsThrough, Led
+from tests.integration.lasting import AsksSales, AsksUntilBought, Endures, LeadsThrough, Led
 from tests.patience import PATIENCE, eventually
 from worker.process import build_workers
 from workflows import Journey
@@ -123,6 +127,56 @@ async def test_an_answer_by_the_api_is_an_update_and_the_journey_goes_on(
         handle = await _handle(api, temporal, "asks_sales")
         assert await _reason(handle) == "c1: yes by Ben, o1"
         assert (await api.get(f"/tasks/{task['id']}")).json()["state"] == "answered"
+
+
+async def _reset(handle: WorkflowHandle[Any, Any], temporal: WorkflowEnvironment) -> None:
+    """Back to the first task, as if nothing had been heard since."""
+    first_task = next(
+        event.event_id
+        for event in (await handle.fetch_history()).events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    )
+    execution = (await handle.describe()).raw_description.workflow_execution_info.execution
+    await temporal.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=temporal.client.namespace,
+            workflow_execution=execution,
+            reason="a test",
+            workflow_task_finish_event_id=first_task,
+            request_id=uuid.uuid4().hex,
+            reset_reapply_exclude_types=[ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL],
+        )
+    )
+
+
+async def test_16_after_a_reset_that_leaves_out_what_was_heard_a_person_can_still_answer(
+    database_url: str, temporal: WorkflowEnvironment
+) -> None:
+    async with running(database_url, temporal, AsksUntilBought, run_length=None) as api:
+        await api.track("cart_abandoned", {"cart_id": "c1"})
+
+        async def tasks(state: str) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = (await api.get("/tasks", state=state)).json()["tasks"]
+            return found
+
+        (task,) = await eventually(partial(tasks, "open"))
+        await api.track("purchase_made", {"order_id": "o1"})
+        await eventually(partial(tasks, "withdrawn"))
+        handle = await _handle(api, temporal, "asks_until_bought")
+        await _reset(handle, temporal)
+        assert [again["id"] for again in await eventually(partial(tasks, "open"))] == [task["id"]]
+        answer = await api.post(f"/tasks/{task['id']}/answer", {"answer": "yes", "by": "Ben"})
+        assert answer.status_code == 200, answer.text
+        assert await _reason(handle) == "c1: yes by Ben"
+        told = [item["summary"] for item in await api.about("timeline", kind="task")]
+        assert "Call her: asked again of sales" in told
+        history = (await api.get(f"/tasks/{task['id']}")).json()["history"]
+        assert [step["what"] for step in history] == [
+            "opened",
+            "withdrawn",
+            "reopened",
+            "answered",
+        ]
 
 
 @pytest.mark.parametrize("run_length", [None, 0])

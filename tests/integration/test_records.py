@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -265,6 +265,50 @@ async def test_16_a_step_that_asks_again_after_a_reset_gets_the_answer_that_was_
     other = await _opened(records, enrollment, "write", **about)
     await records.tasks.settle(_settled(other.task_id, "expired"))
     assert (await _opened(records, enrollment, "write", **about)).state == "expired"
+
+
+def _now() -> datetime:
+    """What time it is; the store's clock is not NOW."""
+    return datetime.now(UTC)
+
+
+async def test_16_a_task_that_was_withdrawn_is_open_again_when_its_step_asks_again(
+    records: Records,
+) -> None:
+    enrollment = await records.enroll("ada", "tour")
+    about = {"role": "sales", "title": "Call Ada"}
+    first = await _opened(records, enrollment, "call", **about, asked_at=_now())
+    await records.tasks.settle(_settled(first.task_id, "escalated", role="lead"))
+    await records.tasks.settle(_settled(first.task_id, "withdrawn"))
+    after_the_reset = _now() + timedelta(minutes=1)
+    for _ in range(2):
+        again = await _opened(records, enrollment, "call", **about, asked_at=after_the_reset)
+        assert again == first
+    now = await records.task(first.task_id)
+    assert now.history[2:] == [("withdrawn", "lead", None), ("reopened", "sales", None)]
+    await records.tasks.settle(
+        _settled(first.task_id, "answered", answer={"choice": "yes"}, by="Ben")
+    )
+    assert (await records.task(first.task_id))[:3] == ("answered", "sales", "Ben")
+
+
+async def test_an_attempt_to_ask_that_was_overtaken_does_not_open_what_is_withdrawn(
+    records: Records,
+) -> None:
+    enrollment = await records.enroll("ada", "tour")
+    asked_at = _now() - timedelta(minutes=1)
+    task = await _ask(records, enrollment, asked_at=asked_at)
+    await records.tasks.settle(_settled(task, "withdrawn"))
+    assert await _ask(records, enrollment, asked_at=asked_at) == task
+    assert (await records.task(task)).state == "withdrawn"
+
+
+async def test_a_task_of_an_enrollment_that_has_ended_stays_withdrawn(records: Records) -> None:
+    enrollment = await records.enroll("ada", "tour")
+    task = await _ask(records, enrollment)
+    await records.gone(enrollment)
+    assert await _ask(records, enrollment, asked_at=_now() + timedelta(minutes=1)) == task
+    assert (await records.task(task)).state == "withdrawn"
 
 
 async def test_an_escalated_task_is_open_and_belongs_to_another_role(records: Records) -> None:

@@ -188,6 +188,21 @@ class SortsWhatItFound(Journey[CartAbandoned]):
 
 
 @workflow.defn
+class FindsTheLastDear(Journey[CartAbandoned]):
+    """Looks back for the last order that was dear."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say which it was."""
+        found = await self.look_back(
+            PurchaseMade, within=30 * DAY, where=lambda order: (order.total or 0) > 100, most=1
+        )
+        await self.sleep(DAY)
+        await self.sleep(DAY)
+        return Outcome.completed(f"{cart.cart_id} {' '.join(order.order_id for order in found)}")
+
+
+@workflow.defn
 class AtNine(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Waits for the morning where the customer is."""
 
@@ -259,6 +274,22 @@ class Hoards(Journey[CartAbandoned], listens=[PurchaseMade]):
             await self.wait_for(PurchaseMade, timeout=DAY)
             ballast.letters = "x" * 1_600_000 if round_ < 3 else ""
         return Outcome.completed(f"{cart.cart_id} {len(ballast.letters)}")
+
+
+@workflow.defn
+class NamesByData(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Names a step in a loop after the purchase, each of which has a name of its own."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Grow with each purchase."""
+        count = Count()
+        async for _ in self.rounds(count, most=4):
+            bought = await self.wait_for(PurchaseMade, timeout=DAY)
+            order = f"{bought and bought.event_id} {'x' * 800_000}"
+            await self.wait_for(PurchaseMade, timeout=0 * DAY, step=f"another than {order}")
+            count.bought += bought is not None
+        return Outcome.completed(f"{cart.cart_id} {count.bought}")
 
 
 @workflow.defn

@@ -201,6 +201,27 @@ class OwnWaitInScope(Journey[CartAbandoned], listens=[PurchaseMade]):
 
 
 @workflow.defn
+class OwnActivityInScope(Journey[CartAbandoned], listens=[PurchaseMade]):
+    """Asks an activity of its own inside a scope, and sends by its answer."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says how far it came."""
+        said = "nothing"
+        async with self.until(PurchaseMade) as bought:
+            score = await self.step(
+                "score",
+                str,
+                lambda: workflow.execute_activity(
+                    "score", result_type=str, start_to_close_timeout=DAY
+                ),
+                whole=False,
+            )
+            said = f"{score} {(await self.send(push(REMINDER, cart))).kind}"
+        return Outcome.completed(f"{said} {bool(bought)}")
+
+
+@workflow.defn
 class NoTemplate(Journey[CartAbandoned]):
     """Sends what nobody wrote."""
 

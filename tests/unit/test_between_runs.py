@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -226,6 +227,35 @@ async def test_6_what_was_stored_and_cannot_be_read_any_more_is_left_out(
     assert (await play.story()).count("**purchase_made** `e2` could not be read") == 1
 
 
+async def _looks_back(rehearsal: Rehearsal, run_length: int | None, *totals: int) -> Play:
+    who = rehearsal.customer()
+    for number, total in enumerate(totals, 1):
+        order = PurchaseMade(order_id=f"o{number}", total=Decimal(total))
+        await rehearsal.happens(who, order)
+    return await rehearsal.play(long_lives.FindsTheLastDear, CART, who=who, run_length=run_length)
+
+
+@pytest.mark.parametrize("run_length", [None, 0])
+async def test_6_a_look_back_for_the_last_one_meant_finds_it_behind_others(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    play = await _looks_back(rehearsal, run_length, 200, 300, 50, 60)
+    assert (await play.ends()).reason == "c1 o2"
+    assert "looked back" not in await play.story()
+
+
+@pytest.mark.parametrize("run_length", [None, 0])
+async def test_6_a_look_back_that_could_not_look_at_all_says_so(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    play = await _looks_back(rehearsal, run_length, 200, *[50] * 100)
+    assert (await play.ends()).reason == "c1 "
+    assert (await play.story()).count("latest 100 purchase_made only, 0 of which are meant") == 1
+    enough = await _looks_back(rehearsal, run_length, *[50] * 100, 200)
+    assert (await enough.ends()).reason == "c1 o101"
+    assert "looked back" not in await enough.story()
+
+
 @pytest.mark.parametrize("journey", [long_lives.Hoards, long_lives.HoardsGreek])
 async def test_18_what_is_too_large_to_hand_over_stays_in_its_run_and_says_so(
     rehearsal: Rehearsal, journey: type[Journey[CartAbandoned]]
@@ -241,6 +271,20 @@ async def test_18_what_is_too_large_to_hand_over_stays_in_its_run_and_says_so(
     await play.happens(BOUGHT)
     assert play.execution.runs == runs + 1
     assert (await play.ends()).reason == "c1 0"
+
+
+async def test_18_names_made_from_data_are_remembered_and_what_is_too_large_says_so(
+    rehearsal: Rehearsal,
+) -> None:
+    play = await rehearsal.play(long_lives.NamesByData, CART, run_length=0)
+    await play.happens(BOUGHT)
+    runs = play.execution.runs
+    await play.happens(OTHER)
+    assert play.execution.runs == runs
+    story = await play.story()
+    assert "cannot go on in a new run: 1,6" in story
+    assert "what counts the 4 names of steps in 'rounds' has 1,6" in story
+    assert (await play.ends()).reason == "c1 2"
 
 
 async def test_18_what_is_too_large_for_too_long_parks_before_temporal_ends_it(

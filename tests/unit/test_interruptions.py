@@ -5,18 +5,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus as Status
 from temporalio.exceptions import ApplicationError
 
 from domain.events import CartAbandoned, PurchaseMade, SurveyAnswered, TicketClosed, TicketOpened
 from domain.outcomes import OutcomeKind
 from rehearsal import Play, Rehearsal
+from rehearsal.protocol.jobs import answers
+from rehearsal.protocol.values import CONVERTER
 from tests.unit.specimens import (
     DAY,
     HeldThenNot,
     LookInScope,
     NestedAtEntry,
     NoTemplate,
+    OwnActivityInScope,
     OwnWaitInScope,
     PlainEnd,
     RaisesInScope,
@@ -99,6 +103,35 @@ async def test_8_a_scope_interrupts_temporals_own_waits(rehearsal: Rehearsal) ->
     play = await rehearsal.play(OwnWaitInScope, CART)
     await play.happens(BOUGHT)
     assert (await play.ends()).reason == "c1 True"
+
+
+@pytest.mark.parametrize("run_length", [None, 0])
+async def test_8_nothing_begins_in_a_scope_that_ended_as_an_activity_of_ones_own_answered(
+    run_length: int | None,
+) -> None:
+    asked = asyncio.Event()
+
+    @activity.defn
+    async def score() -> str:
+        asked.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async with Rehearsal(activities=[score]) as rehearsal:
+        play = await rehearsal.play(OwnActivityInScope, CART, run_length=run_length, settled=False)
+        await asked.wait()
+        (call,) = play.execution.running()
+
+        def both() -> None:
+            # In one turn: the SDK gives the answer to whoever the event has just cancelled.
+            envelope = play.acknowledge(BOUGHT)
+            play.execution.signal(envelope.name, [envelope])
+            call.drop()
+            play.execution._resolve(call, answers(call.command, CONVERTER.to_payload("high")))
+
+        rehearsal.engine.soon(both)
+        assert (await play.ends()).reason == "nothing True"
+        assert play.sent == []
 
 
 async def test_9_both_events_there_at_entry_the_outer_scope_ends(rehearsal: Rehearsal) -> None:

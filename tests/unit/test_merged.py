@@ -10,7 +10,8 @@ from domain.events import CUSTOMER_MERGED, CartAbandoned, Envelope, Event, Purch
 from domain.outcomes import OutcomeKind
 from journeys.abandoned_cart import AbandonedCart
 from rehearsal import Play, Rehearsal
-from tests.unit.specimens import Tidy
+from tests.unit.specimens import PlainEnd, Tidy
+from workflows import Journey
 from workflows.attributes import CUSTOMER, STATE
 
 CART = CartAbandoned(cart_id="c1")
@@ -78,10 +79,11 @@ async def test_the_younger_is_over_wherever_it_stands(rehearsal: Rehearsal) -> N
     assert "tidying up" in await play.story()
 
 
+@pytest.mark.parametrize("journey", [AbandonedCart, PlainEnd])
 async def test_a_journey_that_begins_with_the_news_that_it_is_over_ends(
-    rehearsal: Rehearsal,
+    rehearsal: Rehearsal, journey: type[Journey[CartAbandoned, Any]]
 ) -> None:
-    play = await rehearsal.play(AbandonedCart, CART, settled=False)
+    play = await rehearsal.play(journey, CART, settled=False)
     news = _merge(play, "cus_early", over=True)
     await play.signal(CUSTOMER_MERGED, [news])
     await play.settles()

@@ -14,6 +14,7 @@ from tests.unit.composed import Composed
 from tests.unit.waiting import (
     AsksTwo,
     Deals,
+    EntersAsIfItHandedOver,
     EscalatesTooLate,
     GoesThrough,
     HandsOver,
@@ -189,6 +190,13 @@ async def test_a_hand_over_ends_here_and_begins_there(
     assert (await play.ends()).reason == "handed over to other"
     other = rehearsal.plays[-1]
     assert (other.enrollment.journey, other.who) == ("other", play.who)
+
+
+async def test_no_step_that_enters_is_taken_for_the_hand_over(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    with pytest.raises(ValueError, match="give the step another name"):
+        await rehearsal.play(EntersAsIfItHandedOver, CART, run_length=run_length)
 
 
 async def test_the_first_variant_stays_whatever_the_weights_are_later(

@@ -131,6 +131,43 @@ async def test_c12_what_is_looked_at_while_they_talk_is_the_same_visit(stage: Re
     assert len(play.tasks) == 2
 
 
+async def test_c12_who_is_back_before_anybody_called_alerts_the_rep_again(
+    stage: Rehearsal,
+) -> None:
+    play = await _invited(stage)
+    await play.happens(LOOKS)
+    (first,) = play.tasks
+    await play.passes(HOUR)
+    await play.happens(LOOKS)
+    assert [(task.role, task.state) for task in play.tasks] == [
+        ("sue", "withdrawn"),
+        ("sue", "open"),
+    ]
+    assert play.sent[1:] == ["call_told/webhook", "call.2_told/webhook"]
+    assert "They are back, and nobody has called yet." in play.handed[-1].text
+    second = play.tasks[-1]
+    assert second.deadline == first.deadline
+    await play.passes(HOUR)
+    assert second.role == "sales_lead"  # when it would have been the lead's without the visit
+    await play.answers("send the offer", by="sue")
+    assert play.sent[-1] == "offer/email"
+
+
+async def test_c12_who_is_back_when_the_call_is_the_leads_alerts_both(stage: Rehearsal) -> None:
+    play = await _invited(stage)
+    await play.happens(LOOKS)
+    await play.passes(3 * HOUR)
+    await play.happens(LOOKS)
+    assert play.sent[-2:] == ["call.2_told/webhook", "call.2_escalated/webhook"]
+    await play.passes(HOUR)
+    assert [task.state for task in play.tasks] == ["withdrawn", "expired"]
+    assert play.sent[-1] == "not_reached/email"
+    await play.passes(DAY)
+    await play.happens(LOOKS)
+    assert play.tasks[-1].deadline == stage.now + 4 * HOUR
+    assert "They are back" not in play.handed[-1].text
+
+
 async def test_c14_a_call_that_nobody_makes_goes_to_the_lead_and_then_to_the_customer(
     stage: Rehearsal,
 ) -> None:

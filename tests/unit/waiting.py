@@ -179,6 +179,17 @@ class Deals(Journey[CartAbandoned], key=lambda cart: cart.cart_id):
 
 
 @workflow.defn
+class EntersAsIfItHandedOver(Journey[CartAbandoned]):
+    """Enters another journey, and then hands over to it."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Under one name both would be one."""
+        await self.enter(Other, cart, step="hand_over")
+        return self.hand_over(Other, cart)
+
+
+@workflow.defn
 class ThinksBetterOfIt(Journey[CartAbandoned]):
     """Would hand over, and then does not."""
 

@@ -18,6 +18,9 @@ from workflows.matching import Match, dump_event, load_event
 from workflows.short_calls import short_call
 from workflows.verbs.base import Verbs
 
+_LOOKED_AT = 100
+"""Of how many events a condition is asked at least."""
+
 A = TypeVar("A", bound=Event)
 T = TypeVar("T")
 V = TypeVar("V", bound=str)
@@ -56,10 +59,12 @@ class Asks(Verbs):
         Args:
             event: the event type; it need not be declared.
             within: how long before now they may have happened.
-            where: whether this one is meant.
-            most: how many of the type are looked at, at most; of more, the latest.
+            where: whether this one is meant. It is asked of the latest hundred of the type, or
+                of `most` where that is more; were there others, the story says so.
+            most: how many it gives at most; of more, the latest. Up to a thousand.
             step: the step's name.
         """
+        looked_at = most if where is None else max(most, _LOOKED_AT)
 
         async def live(_: object) -> list[A]:
             request = LookBack(
@@ -67,7 +72,7 @@ class Asks(Verbs):
                 enrollment_id=self._enrollment.start.enrollment_id,
                 names=[event.name],
                 since=workflow.now() - within,
-                most=most,
+                most=looked_at,
             )
             found = await self._enrollment.call(
                 short_call(HistoryActivities.look_back, request, f"look back for {event.name}")
@@ -75,7 +80,13 @@ class Asks(Verbs):
             # Stored years ago, perhaps, when such an event need not have what it must today.
             events = [self._enrollment.read(envelope) for envelope in found]
             match = Match(event, where)
-            return [one for one in events if isinstance(one, event) and match.takes(one)]
+            meant = [one for one in events if isinstance(one, event) and match.takes(one)]
+            if where is not None and len(found) == looked_at and len(meant) < most:
+                self._enrollment.note(
+                    f"looked back at the latest {looked_at} {event.name} only, "
+                    f"{len(meant)} of which are meant"
+                )
+            return meant[-most:]
 
         return await self._enrollment.step(
             step or f"look_back_for_{event.name}",

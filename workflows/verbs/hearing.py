@@ -9,6 +9,7 @@ from temporalio import workflow
 
 from domain import wording
 from domain.events import Event
+from workflows.failures import reading
 from workflows.journal import Step
 from workflows.lateness import check_lateness
 from workflows.matching import Match, dump_event, load_event
@@ -111,7 +112,9 @@ class Hears(Verbs):
                 )
                 event = match.first(self._enrollment.untaken)
                 if event is None:
-                    return Quiet(this.state["count"], load_event(match.kind, this.state["last"]))
+                    with reading(this.name):
+                        last = load_event(match.kind, this.state["last"])
+                    return Quiet(this.state["count"], last)
                 self._enrollment.untaken.remove(event)
                 this.state = {
                     "count": this.state["count"] + 1,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Event)
 
+_HAND_OVER = "hand_over"
+"""The name under which the store knows where an enrollment has handed over to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entered:
@@ -65,7 +68,7 @@ class Leads(Hears):
             journey: the other journey.
             event: an event that starts it; no other journey hears it.
             timeout: how long to wait; the other journey goes on after that.
-            step: the step's name.
+            step: the step's name; not `hand_over`.
 
         Returns:
             Its outcome, or `NotEntered` with the reason, or `StillInside`.
@@ -92,7 +95,7 @@ class Leads(Hears):
         Args:
             journey: the other journey.
             event: an event that starts it; no other journey hears it.
-            step: the step's name.
+            step: the step's name; not `hand_over`.
         """
         name = journey.declaration.name
         return await self._enter(name, event, step or f"enter_{name}", wait=False)
@@ -109,7 +112,7 @@ class Leads(Hears):
             event: an event that starts it; no other journey hears it.
         """
         name = journey.declaration.name
-        request = self._request(name, event, "hand_over", wait=False)
+        request = self._request(name, event, _HAND_OVER, wait=False)
         outcome = Outcome.completed(f"handed over to {name}")
         self._enrollment.hand_over = outcome, request
         return outcome
@@ -117,6 +120,12 @@ class Leads(Hears):
     async def _enter(
         self, journey: str, event: Event, name: str, *, wait: bool
     ) -> Entered | NotEntered:
+        if name == _HAND_OVER:
+            raise ValueError(
+                f"the step that enters {journey} has the name {name!r}, by which a hand-over is "
+                "known: it would be taken for done; give the step another name"
+            )
+
         async def live(step: Step) -> Entered | NotEntered:
             self._enrollment.now_at(f"Entering {journey}")
             request = self._request(journey, event, step.name, wait=wait)

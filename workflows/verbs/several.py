@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
+from domain.errors import Refused
 from domain.events import Event
 from workflows.journal import Step
 from workflows.matching import Match, dump_event, load_event, matches
@@ -101,8 +102,9 @@ class HearsSeveral(Hears):
         """
         meant = matches(events)
         self._check_declared(*(match.kind for match in meant))
-        kinds = {match.kind.name: match.kind for match in meant}
-        words = " or ".join(kinds)
+        kinds = tuple(dict.fromkeys(match.kind for match in meant))
+        names = [kind.name for kind in kinds]
+        words = " or ".join(names)
 
         def found() -> Event | None:
             for event in self._enrollment.untaken:
@@ -114,10 +116,10 @@ class HearsSeveral(Hears):
             return await self._taken(this, words, found, timeout, at_most_late)
 
         return await self._enrollment.step(
-            step or f"first_of_{'_or_'.join(kinds)}",
+            step or f"first_of_{'_or_'.join(names)}",
             live,
             dump=dump_event,
-            load=lambda data: None if data is None else load_event(kinds[data["name"]], data),
+            load=lambda data: load_event(kinds, data),
         )
 
     @overload
@@ -221,6 +223,8 @@ class HearsSeveral(Hears):
         def load(data: list[Any] | None) -> tuple[Event, ...] | None:
             if data is None:
                 return None
+            if len(data) != len(meant):
+                raise Refused(f"it waited for {len(data)} then, and for {len(meant)} now")
             pairs = zip(meant, data, strict=True)
             read = [load_event(match.kind, one) for match, one in pairs]
             return tuple(event for event in read if event is not None)
