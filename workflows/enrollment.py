@@ -14,7 +14,14 @@ from domain import wording
 from domain.carried import Carried
 from domain.enrollments import EnterRequest, Start
 from domain.errors import Refused
-from domain.events import CUSTOMER_MERGED, TIME_ZONE_CHANGED, Envelope, Event, event_type
+from domain.events import (
+    CUSTOMER_MERGED,
+    MESSAGE_SETTLED,
+    TIME_ZONE_CHANGED,
+    Envelope,
+    Event,
+    event_type,
+)
 from domain.outcomes import Outcome
 from workflows import attributes, moving
 from workflows.calls import to_the_end
@@ -22,7 +29,7 @@ from workflows.failures import dump_error, load_error
 from workflows.gaps import GapWatch
 from workflows.inbox import BY_HAND, Inbox
 from workflows.journal import Journal, Step
-from workflows.story import Story
+from workflows.story import Story, settled
 
 T = TypeVar("T")
 
@@ -138,6 +145,10 @@ class Enrollment:
             self.moves += 1
             zone = envelope.properties.get("time_zone")
             self._note(f"the customer's time zone is {zone or 'not known any more'}")
+            return
+        if envelope.name == MESSAGE_SETTLED:
+            unread = f"⚠ **{envelope.name}** could not be read and is left out"
+            self._note(settled(envelope.properties) or unread)
             return
         event = self.read(envelope)
         if event is None:
