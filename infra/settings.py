@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     email_headers: dict[str, str] = Field(
         default_factory=dict,
         description=(
-            'More headers for our e-mails, JSON: {"X-PM-Metadata-message": "{message_id}"}.'
+            'More headers for our e-mails, JSON: {"X-PM-Metadata-sojourn": "{message_id}"}.'
         ),
     )
     push_url: str | None = Field(

@@ -264,7 +264,7 @@ async def test_21_a_webhook_says_what_became_of_a_mail_whose_server_broke_off(
         "Recipient": f"{user}@example.test",
         "DeliveredAt": datetime.now(UTC).isoformat(),
         "Details": "smtp;250 2.0.0 OK",
-        "Metadata": {"message": unknown["id"]},
+        "Metadata": {"sojourn": unknown["id"]},
     }
     for expected in ("accepted", "duplicate"):
         answer = await runtime.http.post("/webhooks/mail", json=told, auth=("user", "secret"))

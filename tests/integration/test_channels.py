@@ -123,7 +123,7 @@ async def test_our_id_is_in_what_providers_give_back() -> None:
     listening = await asyncio.start_server(server.talk, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     channel = EmailChannel(
-        "127.0.0.1", port, "a@b.example", headers={"X-PM-Metadata-message": "{message_id}"}
+        "127.0.0.1", port, "a@b.example", headers={"X-PM-Metadata-sojourn": "{message_id}"}
     )
     await channel.deliver(parcel())
     await channel.close()
@@ -133,7 +133,7 @@ async def test_our_id_is_in_what_providers_give_back() -> None:
     read = BytesParser(policy=policy.default).parsebytes(raw)
     assert read["Message-ID"] == "<msg_1@b.example>"
     assert read["X-Sojourn-Message"] == "msg_1"
-    assert read["X-PM-Metadata-message"] == "msg_1"
+    assert read["X-PM-Metadata-sojourn"] == "msg_1"
 
 
 @pytest.mark.parametrize(

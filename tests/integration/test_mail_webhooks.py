@@ -66,7 +66,7 @@ async def world(api: Api) -> PostgresWorld:
 
 async def told(api: Api, payload: dict[str, Any], message: str | None) -> list[str]:
     """Post as Postmark does; the statuses."""
-    metadata = {} if message is None else {"message": message}
+    metadata = {} if message is None else {"sojourn": message}
     body = orjson.dumps(payload | {"Metadata": metadata})
     headers = {"Authorization": AUTHORIZATION}
     return statuses(await api.send("POST", "/webhooks/mail", content=body, headers=headers))
@@ -143,11 +143,12 @@ async def test_who_unsubscribed_is_seen_at_the_address(api: Api, world: Postgres
     assert since == {"email": "2026-03-01T11:00:00Z", "push": None}
 
 
-async def test_a_webhook_about_no_message_of_ours_is_about_who_is_at_the_address(
+async def test_another_systems_mails_are_not_ours_but_who_unsubscribes_is(
     api: Api, world: PostgresWorld
 ) -> None:
-    assert await told(api, DELIVERED, None) == ["accepted"]
-    assert await told(api, CHANGED | {"MessageID": None}, "another system's") == ["accepted"]
+    for payload in (DELIVERED, sample("mail"), READ | {"RecordType": "Open", "FirstOpen": True}):
+        assert await told(api, payload, None) == []
+    assert await told(api, CHANGED | {"MessageID": None}, None) == ["accepted"]
     assert await api.count("customer") == 1
     refused = await world.gate.decide(ask(world), by_email())
     assert getattr(refused, "reason", None) is Reason.UNSUBSCRIBED
