@@ -235,3 +235,18 @@ async def test_who_is_meant_by_a_message_stays_right_when_customers_merge(
     assert await told(api, DELIVERED, message) == ["accepted"]
     (row,) = await api.about("messages", user="stays")
     assert (row["id"], row["verdict"]) == (message, Verdict.SENT.value)
+
+
+async def test_a_message_may_be_that_of_a_device_that_nobody_has_named(
+    api: Api, world: PostgresWorld
+) -> None:
+    message = await unknown(world)
+    await api.identify({"email": "somebody@shop.example"}, anonymousId="d1")
+    found = await api.customer(anonymous_id="d1")
+    await api.pool.execute("update message set customer_id = $1", found["id"])
+    opened = {"event": "email_opened", "properties": {"email_id": message}}
+    assert (await api.post("/v1/track", opened)).status_code == 200
+    assert await told(api, DELIVERED, message) == ["accepted"]
+    items = (await api.get(f"/customers/{found['id']}/timeline", kind="event")).json()["timeline"]
+    names = [item["summary"] for item in items]
+    assert names == ["email_delivered", "message_settled", "email_opened", "identify"]

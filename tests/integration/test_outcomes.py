@@ -1,5 +1,6 @@
 """What is told of a message after it was handed over: one contract for both stores (21)."""
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -351,6 +352,20 @@ async def test_the_same_report_twice_is_one_decision_and_the_counts_stay_right(
         for r in await real.pool.fetch("select * from message_counts()")
     }
     assert {key: n for key, n in counts.items() if n} == {("sent", "email"): 1}
+
+
+async def test_many_reports_at_once_and_the_providers_answer_are_one_story(
+    real: PostgresWorld,
+) -> None:
+    message = await go(real)
+    answered = real.gate.complete(message, Verdict.UNKNOWN, Reason.AMBIGUOUS)
+    reports = [real.acknowledge(EmailDelivered(email_id=message)) for _ in range(20)]
+    await asyncio.gather(*reports[:10], answered, *reports[10:])
+    row = await real.pool.fetchrow("select * from message")
+    assert (row["verdict"], row["reason"]) == ("sent", "delivered")
+    told = [decision["verdict"] for decision in row["decisions"]]
+    assert told in (["sending", "sent"], ["sending", "unknown", "sent"])
+    assert (await real.heard()).count("message_settled") == told.count("unknown")
 
 
 async def test_a_report_and_what_else_is_in_the_batch_are_numbered_one_after_the_other(
