@@ -99,6 +99,8 @@ async def test_a_hard_bounce_is_seen_at_the_address(api: Api, world: PostgresWor
     found = await api.customer(user_id=world.user_id)
     dead = {a["channel"]: a["dead_since"] is not None for a in found["addresses"]}
     assert dead == {"email": True, "push": False}
+    (line,) = await api.about("timeline", user=world.user_id, kind="message")
+    assert line["summary"] == "reminder by email: sent, bounced"
 
 
 async def test_each_record_that_the_provider_posts_is_understood(
