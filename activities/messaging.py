@@ -113,13 +113,19 @@ class MessagingActivities:
         if decision.in_flight_since is not None and not self._may_repeat(
             channel, message.topic, decision.in_flight_since
         ):
-            return await self._unknown(
-                message, decision, "the process was lost while the provider was being called"
+            return await self._complete(
+                message,
+                decision,
+                Verdict.UNKNOWN,
+                Reason.AMBIGUOUS,
+                "the process was lost while the provider was being called",
             )
         try:
             content = self._renderer.render(message, decision.customer)
         except MissingData as missing:
-            return await self._suppressed(decision, Reason.MISSING_DATA, str(missing))
+            return await self._complete(
+                message, decision, Verdict.SUPPRESSED, Reason.MISSING_DATA, str(missing)
+            )
         except Exception as error:
             # A mistake in the template: nothing was sent, and the next try may find it mended.
             await self._gate.not_taken(decision.message_id, f"template: {error}")
@@ -145,23 +151,18 @@ class MessagingActivities:
         )
         match await channel.deliver(parcel):
             case Accepted(provider_id):
-                await self._gate.complete(
-                    go.message_id,
-                    Verdict.SENT,
-                    Reason.SENT,
-                    detail=content.subject,
-                    provider_id=provider_id,
+                return await self._complete(
+                    message, go, Verdict.SENT, Reason.SENT, content.subject, provider_id=provider_id
                 )
-                return Sent(channel=message.channel, message_id=go.message_id)
             case RejectedForGood(detail, address_is_dead):
-                await self._gate.complete(
-                    go.message_id,
+                return await self._complete(
+                    message,
+                    go,
                     Verdict.REJECTED,
                     Reason.REJECTED,
-                    detail=detail,
+                    detail,
                     dead_address=go.address if address_is_dead else None,
                 )
-                return Suppressed(reason=Reason.REJECTED, detail=detail)
             case RejectedForNow(detail, retry_after):
                 await self._gate.not_taken(go.message_id, detail)
                 raise ApplicationError(
@@ -174,21 +175,45 @@ class MessagingActivities:
                     raise ApplicationError(
                         f"{message.channel}: no clear answer: {detail}", type="Ambiguous"
                     )
-                return await self._unknown(message, go, detail)
+                return await self._complete(message, go, Verdict.UNKNOWN, Reason.AMBIGUOUS, detail)
             case never:
                 assert_never(never)
 
-    async def _unknown(self, message: Message, go: Go, detail: str) -> Sent | Unknown:
-        now = await self._gate.complete(
-            go.message_id, Verdict.UNKNOWN, Reason.AMBIGUOUS, detail=detail
-        )
-        if now is Verdict.SENT:  # the earlier attempt lived, and got its answer meanwhile
-            return Sent(channel=message.channel, message_id=go.message_id)
-        return Unknown(channel=message.channel, message_id=go.message_id, detail=detail)
+    async def _complete(
+        self,
+        message: Message,
+        go: Go,
+        verdict: Verdict,
+        reason: Reason,
+        detail: str,
+        *,
+        provider_id: str | None = None,
+        dead_address: str | None = None,
+    ) -> Sent | Suppressed | Unknown:
+        """Write down what became of it; the answer is what the ledger says then.
 
-    async def _suppressed(self, go: Go, reason: Reason, detail: str) -> Suppressed:
-        await self._gate.complete(go.message_id, Verdict.SUPPRESSED, reason, detail=detail)
-        return Suppressed(reason=reason, detail=detail)
+        That may be another one: an earlier attempt lived and got its answer, or the provider
+        has told meanwhile what became of the message.
+        """
+        now = await self._gate.complete(
+            go.message_id,
+            verdict,
+            reason,
+            detail=detail,
+            provider_id=provider_id,
+            dead_address=dead_address,
+        )
+        if now is not verdict:
+            detail = "the provider has told so meanwhile"
+        match now:
+            case Verdict.SENT:
+                return Sent(channel=message.channel, message_id=go.message_id)
+            case Verdict.UNKNOWN:
+                return Unknown(channel=message.channel, message_id=go.message_id, detail=detail)
+            case Verdict.REJECTED:
+                return Suppressed(reason=Reason.REJECTED, detail=detail)
+            case _:
+                return Suppressed(reason=reason, detail=detail)
 
     def _may_repeat(self, channel: Channel, topic: Topic, called_at: datetime) -> bool:
         """Whether a message that the provider may have taken can be handed over again (G4).

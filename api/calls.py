@@ -111,7 +111,11 @@ class Call(BaseModel):
 
 
 class Track(Call):
-    """Something a customer did."""
+    """Something a customer did, or what became of a message of ours.
+
+    An event that names such a message (`properties.email_id`) is its customer's, and taken
+    without a `userId` and an `anonymousId`, too.
+    """
 
     event: Name
     properties: Object | None = None

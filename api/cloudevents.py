@@ -17,6 +17,7 @@ from api.batch import read_each, take_array_apart
 from api.body import Doubts, check_event
 from api.fields import LONGEST_NAME
 from api.intake import Rejection
+from api.recipients import NamesMessage
 from api.salvage import salvage_array
 from api.segment import Post, SegmentReader
 from domain.errors import Refused
@@ -79,11 +80,13 @@ class CloudEventReader:
                 }
             },
         }
-        if item["userId"] is None and item["anonymousId"] is None:
-            raise Refused("subject is required: it is the customer's user id", field="subject")
         try:
             return self._reader.read("track", item, post)
         except Refused as error:
+            if error.field == "userId" and item["userId"] is item["anonymousId"] is None:
+                raise Refused(
+                    "subject is required: it is the customer's user id", field="subject"
+                ) from None
             raise _in_their_words(error) from None
 
     def _name(self, said: str) -> str:
@@ -265,6 +268,8 @@ def _in_their_words(error: Refused) -> Refused:
         return error
     head, dot, rest = error.field.partition(".")
     theirs = _OURS.get(head, head)
+    if isinstance(error, NamesMessage):
+        return NamesMessage(error.message_id, error.incoming, f"{theirs}{dot}{rest}")
     return Refused(
         error.reason.replace(f"{head}{dot}", f"{theirs}{dot}"),
         field=f"{theirs}{dot}{rest}",

@@ -42,11 +42,15 @@ class IdentityOut(BaseModel):
 
 
 class AddressOut(BaseModel):
-    """Where the customer can be reached; `dead_since` where a provider said it is gone."""
+    """Where the customer can be reached; `dead_since` where a provider said it is gone.
+
+    `unsubscribed_since`: only what is about a service is sent there.
+    """
 
     channel: str
     value: str
     dead_since: datetime | None
+    unsubscribed_since: datetime | None
 
 
 class CustomerOut(BaseModel):
@@ -121,6 +125,9 @@ class MessageOut(BaseModel):
     provider_id: str | None
     decided_at: datetime
     completed_at: datetime | None
+    reported_at: datetime | None = Field(
+        description="When the last happened that was told of it after it was handed over."
+    )
     decisions: list[DecisionOut] = Field(description="Oldest first; the last 50 or so.")
 
 
@@ -294,7 +301,12 @@ async def _customer(parts: Parts, record: CustomerRecord) -> CustomerOut:
         identities=[IdentityOut(kind=i.kind, value=i.value) for i in record.identities],
         traits={trait.name: trait.value for trait in record.traits},
         addresses=[
-            AddressOut(channel=a.channel, value=a.value, dead_since=a.dead_since)
+            AddressOut(
+                channel=a.channel,
+                value=a.value,
+                dead_since=a.dead_since,
+                unsubscribed_since=record.unsubscribed.get((a.channel, a.value)),
+            )
             for a in record.addresses
         ],
         open_holds=[f"{hold.kind} {hold.reference}" for hold in record.open_holds],

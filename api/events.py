@@ -107,6 +107,9 @@ class Accepted(BaseModel):
 async def events(request: Request) -> Response:
     """Accept one event or a batch. Answers when they are stored, numbered and routed.
 
+    An event that names a message of ours (`data.email_id`) is its customer's, and taken without a
+    `subject`, too.
+
     The binary mode is taken too, which this document cannot describe: the attributes in `ce-`
     headers, the data as the body, with a Content-Type that is none of the two below.
     """
@@ -152,8 +155,7 @@ async def _single(request: Request, parts: Parts, grant: Grant, post: Post, kind
         return parts.cloudevents.read(event, post)
     except Refused as error:
         origin = _origin(grant, post.received_at, DOOR)
-        await parts.intake.keep(origin, [Rejection(error, body, named(event))])
-        raise
+        return await parts.intake.reconsider(origin, Rejection(error, body, named(event)))
 
 
 def _media_type(request: Request) -> str:

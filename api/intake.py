@@ -9,9 +9,12 @@ import structlog
 
 from api.admission import Admission
 from api.metrics import Metrics
+from api.recipients import NamesMessage
 from domain.errors import Refused, Unavailable
 from infra.database.accept import Acceptor, Incoming
+from infra.database.addresses import known_by_message
 from infra.database.grants import Grant
+from infra.database.pool import Pool
 from infra.database.quarantine import Quarantine, Rejected
 
 _log = structlog.get_logger()
@@ -53,6 +56,7 @@ class Intake:
     """Where every door hands over what it has read.
 
     Args:
+        pool: the ledger, which knows whom our messages went to.
         admission: says not now.
         acceptor: takes the good.
         quarantine: keeps the bad.
@@ -61,11 +65,13 @@ class Intake:
 
     def __init__(
         self,
+        pool: Pool,
         admission: Admission,
         acceptor: Acceptor,
         quarantine: Quarantine,
         metrics: Metrics,
     ) -> None:
+        self._pool = pool
         self._admission = admission
         self._acceptor = acceptor
         self._quarantine = quarantine
@@ -81,6 +87,7 @@ class Intake:
             Unavailable: the database does not answer; nothing is acknowledged.
         """
         self._admission.events(origin.grant, len(read))
+        read = await self.find(read)
         good = [item for item in read if isinstance(item, Incoming)]
         if good:
             self._acceptor.check(good)
@@ -88,6 +95,44 @@ class Intake:
         new = await self._acceptor.accept(good)
         self._metrics.accepted(new)
         return receipts(read, new)
+
+    async def find(self, read: Sequence[Incoming | Rejection]) -> Sequence[Incoming | Rejection]:
+        """What was read; what names a message of ours and nobody else is about whom it went to.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        asked = [
+            item.error
+            if isinstance(item, Rejection) and isinstance(item.error, NamesMessage)
+            else None
+            for item in read
+        ]
+        if not any(asked):
+            return read
+        known = await known_by_message(
+            self._pool, {error.message_id for error in asked if error is not None}
+        )
+        return [
+            item
+            if error is None or error.message_id not in known
+            else error.about(known[error.message_id])
+            for item, error in zip(read, asked, strict=True)
+        ]
+
+    async def reconsider(self, origin: Origin, rejection: Rejection) -> Incoming:
+        """The one item of a request, which could not be taken as it is: see `find`; else keep it.
+
+        Raises:
+            Refused: it cannot be taken.
+            NotNow: the key has brought too many events; nothing is kept.
+            Unavailable: the database does not answer.
+        """
+        (item,) = await self.find([rejection])
+        if isinstance(item, Incoming):
+            return item
+        await self.keep(origin, [item])
+        raise item.error
 
     async def keep(self, origin: Origin, rejections: Sequence[Rejection]) -> None:
         """Keep items of a request that had nothing good.

@@ -1,6 +1,6 @@
 """Taking quarantined items after all: read again by their door, accepted like any other."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from infra.database.accept import Acceptor, Incoming
 from infra.database.grants import Grant
 from infra.database.quarantine import Kept, Quarantine
 
-Read = list[Incoming | Rejection]
+Read = Sequence[Incoming | Rejection]
 
 ReadAgain = Callable[[Kept], Awaitable[Read]]
 """Reads an item as its door did.
@@ -40,6 +40,7 @@ class Replayer:
 
     Args:
         doors: how each door reads an item again, by its name up to a colon.
+        find: finds whom what was read is about; see `Intake.find`.
         admission: says not now.
         acceptor: takes what was read.
         quarantine: where the items are.
@@ -48,11 +49,13 @@ class Replayer:
     def __init__(
         self,
         doors: Mapping[str, ReadAgain],
+        find: Callable[[Read], Awaitable[Read]],
         admission: Admission,
         acceptor: Acceptor,
         quarantine: Quarantine,
     ) -> None:
         self._doors = doors
+        self._find = find
         self._admission = admission
         self._acceptor = acceptor
         self._quarantine = quarantine
@@ -65,9 +68,10 @@ class Replayer:
             door = self._doors.get(kept.door.partition(":")[0])
             if door is None:
                 raise Refused(f"nothing here reads what came by {kept.door!r}")
-            return await door(kept)
+            read = await door(kept)
         except Refused as error:
-            return [Rejection(error, kept.body, kept.message_id)]
+            read = [Rejection(error, kept.body, kept.message_id)]
+        return await self._find(read)
 
     async def replay(self, kept: Kept, grant: Grant | None = None) -> Replayed:
         """Accept an item after all; what is still wrong with it is noted.

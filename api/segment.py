@@ -15,11 +15,12 @@ import orjson
 from api.body import Doubts, check_event
 from api.fields import check_length, id_of, object_of, text_of, time_of
 from api.identify import read_identify
+from api.recipients import NamesMessage
 from domain.audiences import Audiences
 from domain.customers import names_nobody
 from domain.errors import Refused
-from domain.events import Occurrence, event_type
-from infra.database.accept import Incoming, entry_effect
+from domain.events import Occurrence, event_type, report_of
+from infra.database.accept import Incoming, entry_effect, report_effect
 from infra.database.audiences import effects_of
 from journeys.catalog import Catalog
 
@@ -70,6 +71,9 @@ class SegmentReader:
             raise Refused("the event must be a JSON object")
         kind = kind or text_of(item, "type", required=True)
         user_id, anonymous_id = _identities(item)
+        unnamed = user_id is None and anonymous_id is None
+        if unnamed and kind != "track":
+            raise _nobody()
         message_id = id_of(item, "messageId") or f"sojourn-{uuid.uuid4()}"
         occurred_at = self._occurred_at(item, post)
         if kind == "track":
@@ -85,7 +89,7 @@ class SegmentReader:
             name, content, effects = _alias(item, user_id)
         else:
             raise Refused(f"type {kind[:40]!r} is not one of {', '.join(KINDS)}", field="type")
-        return Incoming(
+        incoming = Incoming(
             post.source_id,
             message_id,
             user_id,
@@ -98,6 +102,9 @@ class SegmentReader:
             _context(item, post),
             effects,
         )
+        if unnamed:
+            raise _unnamed(incoming)
+        return incoming
 
     def _track(
         self, item: Mapping[str, Any], message_id: str, occurred_at: datetime, received_at: datetime
@@ -120,6 +127,8 @@ class SegmentReader:
                 "reference": reference,
                 "action": declared.hold.action,
             }
+        if (report := report_of(event)) is not None:
+            effects["report"] = report_effect(report)
         if entries := self._catalog.entries(event):
             effects["entries"] = [entry_effect(entry) for entry in entries]
         if added := self._audiences.contributions(event, received_at):
@@ -174,7 +183,7 @@ def _recorded(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _identities(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The user id and the anonymous id, at least one of them.
+    """The user id and the anonymous id, where they are there.
 
     A user id that names nobody ("null") is refused, because the source believes that it says
     something; an anonymous one is left out.
@@ -190,9 +199,20 @@ def _identities(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
                 field="anonymousId",
             )
         anonymous_id = None
-    if user_id is None and anonymous_id is None:
-        raise Refused("userId or anonymousId is required", field="userId")
     return user_id, anonymous_id
+
+
+def _nobody() -> Refused:
+    return Refused("userId or anonymousId is required", field="userId")
+
+
+def _unnamed(incoming: Incoming) -> Refused:
+    """What is wrong with an event that names nobody; it may name a message of ours."""
+    declared = event_type(incoming.name)
+    message_id = (incoming.effects or {}).get("report", {}).get("message_id")
+    if declared is None or declared.report_mark is None or message_id is None:
+        return _nobody()
+    return NamesMessage(message_id, incoming, f"properties.{declared.report_mark.reference}")
 
 
 def _alias(

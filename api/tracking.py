@@ -70,9 +70,9 @@ def _single(kind: str) -> Endpoint:
             check_event(item, Doubts.of(body))
             incoming = parts.reader.read(kind, item, Post(grant.source_id, now))
         except Refused as error:
+            origin = _origin(grant, now, f"segment:{kind}")
             rejection = Rejection(error, body, message_id(item))
-            await parts.intake.keep(_origin(grant, now, f"segment:{kind}"), [rejection])
-            raise
+            incoming = await parts.intake.reconsider(origin, rejection)
         parts.admission.events(grant, 1)
         parts.metrics.accepted(await parts.acceptor.accept((incoming,)))
         return _json(_SUCCESS)

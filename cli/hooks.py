@@ -101,7 +101,7 @@ def _event(event: "Mapped") -> dict[str, object]:
 
     shown: dict[str, object] = {
         name: getattr(event, name)
-        for name in ("user_id", "anonymous_id", "email", "time", "properties")
+        for name in ("user_id", "anonymous_id", "message", "email", "time", "properties")
         if getattr(event, name)
     }
     declared = event_type(event.name)

@@ -44,6 +44,7 @@ class Facts:
         live: whether the enrollment is still live.
         news: what was acknowledged for the enrollment and not heard by it yet.
         objective_met_by: the id of another message that met the objective, or None.
+        unsubscribed: where the customer's address on a channel is unsubscribed, since what.
         addresses: the customer's address by channel.
         recent: how many capped messages the customer got within the cap's window.
     """
@@ -52,6 +53,7 @@ class Facts:
     live: bool
     earlier: LedgerRow | None = None
     news: Sequence[Envelope] = ()
+    unsubscribed: Mapping[str, str] = field(default_factory=dict)
     objective_met_by: str | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
     recent: int = 0
@@ -100,6 +102,12 @@ def _nothing_unheard(facts: Facts, _: SendRequest, __: Message) -> Judgement | N
     return Stale(news=list(facts.news)) if facts.news else None
 
 
+def _wanted(facts: Facts, _: SendRequest, message: Message) -> Judgement | None:
+    if not message.topic.optional or message.channel not in facts.unsubscribed:
+        return None
+    return Suppressed(reason=Reason.UNSUBSCRIBED, detail=facts.unsubscribed[message.channel])
+
+
 def _objective_open(facts: Facts, request: SendRequest, _: Message) -> Judgement | None:
     if facts.objective_met_by is None:
         return None
@@ -139,6 +147,7 @@ RULES: tuple[Rule, ...] = (
     _already_decided,
     _enrollment_is_live,
     _nothing_unheard,
+    _wanted,
     _objective_open,
     _not_held,
     _reachable,

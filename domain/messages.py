@@ -17,8 +17,8 @@ class Topic(StrEnum):
     """What a message is about; decides which rules it is under.
 
     `promotional` messages are held while a ticket is open and count against the cap.
-    `feedback` messages (surveys) are held too, but not counted. `service` messages
-    (receipts, tasks for our own people) pass.
+    `feedback` messages (surveys) are held too, but not counted. Who has unsubscribed gets
+    neither. `service` messages (receipts, tasks for our own people) pass.
     """
 
     PROMOTIONAL = "promotional"
@@ -34,6 +34,11 @@ class Topic(StrEnum):
     def capped(self) -> bool:
         """Whether messages about this topic count against the cap."""
         return self is Topic.PROMOTIONAL
+
+    @property
+    def optional(self) -> bool:
+        """Whether who has unsubscribed gets no messages about this topic."""
+        return self is not Topic.SERVICE
 
 
 class Cap(BaseModel):
@@ -154,9 +159,12 @@ class Reason(StrEnum):
 
     SENDING = "on_its_way"
     SENT = "accepted_by_provider"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
     NEWS = "unheard_news"
     TICKET_OPEN = "ticket_open"
     CAP_REACHED = "cap_reached"
+    UNSUBSCRIBED = "unsubscribed"
     NO_ADDRESS = "no_address"
     MISSING_DATA = "template_data_missing"
     ALREADY_SENT = "already_sent_for_objective"
@@ -172,6 +180,7 @@ class Reason(StrEnum):
     def curable_elsewhere(self) -> bool:
         """Whether another channel can succeed where this one did not (semantics 20)."""
         return self in {
+            Reason.UNSUBSCRIBED,
             Reason.NO_ADDRESS,
             Reason.NOT_CONFIGURED,
             Reason.REJECTED,

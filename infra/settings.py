@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     email_from: str = Field(
         "Sojourn <hello@sojourn.localhost>", description="The sender of our e-mail."
     )
+    email_headers: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            'More headers for our e-mails, JSON: {"X-PM-Metadata-sojourn": "{message_id}"}.'
+        ),
+    )
     push_url: str | None = Field(
         None,
         description="The push provider's base URL (FCM v1's shape). Unset: no push; `make dev` "

@@ -4,9 +4,7 @@ from typing import Any
 
 from domain.events import CUSTOMER_MERGED, Envelope
 from domain.outcomes import Outcome, OutcomeKind
-from rehearsal.people import Enrollment, Person
-
-News = dict[str, list[Envelope]]
+from rehearsal.people import Enrollment, News, Person
 
 
 def merge(stays: Person, goes: Person) -> tuple[News, list[Enrollment]]:

@@ -8,10 +8,12 @@ from typing import Any
 
 from domain import wording
 from domain.enrollments import Entry
-from domain.events import TIME_ZONE_CHANGED, Envelope, Event
+from domain.events import TIME_ZONE_CHANGED, Envelope, Event, report_of
 from domain.gate import LedgerRow
 from domain.messages import Message, Reason, Verdict
 from domain.outcomes import Outcome
+from rehearsal import reports
+from rehearsal.reports import Suppressions
 
 _ORDER = count(1)
 _LITTLE = timedelta(minutes=5)
@@ -36,7 +38,9 @@ class Row:
     decided_at: datetime
     detail: str = ""
     objective: str | None = None
+    address: str | None = None
     in_flight_since: datetime | None = None
+    reported_at: datetime | None = None
 
     def as_read(self) -> LedgerRow:
         """As the gate's rules read it."""
@@ -52,6 +56,10 @@ class Row:
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""
         return f"{self.name} {self.verdict.value}: {self.reason.value}{detail}"
+
+
+def _nobody(_: Row) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +110,18 @@ class Enrollment:
         return envelope
 
 
+News = dict[str, list[Envelope]]
+"""What enrollments hear, in order, by enrollment."""
+
+
 @dataclass
 class Person:
-    """A customer in memory."""
+    """A customer in memory.
+
+    Attributes:
+        suppressions: of all customers: they are kept by the address.
+        told: called with a row of the ledger that a report has changed.
+    """
 
     customer_id: str
     addresses: dict[str, str] = field(default_factory=dict)
@@ -120,6 +137,8 @@ class Person:
     history: list[Happened] = field(default_factory=list)
     closed: dict[str, datetime] = field(default_factory=dict)
     variants: dict[str, str] = field(default_factory=dict)
+    suppressions: Suppressions = field(default_factory=dict)
+    told: Callable[[Row], None] = field(default_factory=lambda: _nobody)
 
     def enroll(self, enrollment_id: str, *events: Event, entry: Entry | None = None) -> Enrollment:
         """Begin an enrollment with these events, of which the first has started it."""
@@ -137,21 +156,30 @@ class Person:
         self.enrollments[enrollment_id] = enrollment
         return enrollment
 
-    def acknowledge(self, event: Event, also: Enrollment | None = None) -> dict[str, Envelope]:
-        """As the accepting transaction does: number the event, note what it opens or closes.
+    def acknowledge(
+        self, event: Event, also: Enrollment | None = None, at: datetime | None = None
+    ) -> News:
+        """As the accepting transaction does: number the event, note what it opens, closes, tells.
 
         Args:
             event: the event.
             also: an enrollment that hears it though it is not yet among the customer's.
+            at: when it happened; None: now.
 
         Returns:
-            The event as each live enrollment that listens to it hears it, by enrollment.
+            What each live enrollment hears of it, by enrollment.
         """
+        at = at or self.now()
         name, told = type(event).name, event.model_dump(mode="json", exclude_none=True)
         if event.hold is not None:
             what = f"{event.hold.kind} {getattr(event, event.hold.reference)}"
             self._mark(what, opens=event.hold.action == "open")
-        return self.tell(name, told, self.now(), also)
+        news: News = {}
+        if (report := report_of(event)) is not None:
+            news = reports.take(self, report, at)
+        for enrollment_id, envelope in self.tell(name, told, at, also).items():
+            news.setdefault(enrollment_id, []).append(envelope)
+        return news
 
     def tell(
         self, name: str, told: dict[str, Any], at: datetime, also: Enrollment | None = None

@@ -42,9 +42,11 @@ class Handed:
     """A message as it was handed to a provider.
 
     Attributes:
+        message_id: as `Sent` has it; what is told of the message later names it.
         answer: what the provider said; only `Accepted` is sent.
     """
 
+    message_id: str
     step: str
     channel: str
     address: str
@@ -105,7 +107,7 @@ class Play:
         heard = self.who.acknowledge(event).get(self.enrollment.enrollment_id)
         if heard is None:
             raise LookupError(f"{self.enrollment.journey} does not hear {type(event).name}")
-        return heard
+        return heard[-1]
 
     async def relay(self, *envelopes: Envelope) -> None:
         """Carry envelopes to this journey, in whatever order."""
@@ -228,6 +230,7 @@ class Play:
         rows = {row.key: row for row in self.who.ledger.values()}
         return [
             Handed(
+                message_id=parcel.message_id,
                 step=parcel.key.removeprefix(mine).rpartition("/")[0],
                 channel=parcel.key.rpartition("/")[2],
                 address=parcel.address,

@@ -274,7 +274,7 @@ class Rehearsal:
         how = "acknowledged" if relayed else "acknowledged, not relayed"
         self.engine.note(who.customer_id, f"{type(event).name} {how}")
         if relayed:
-            self._tell({enrollment: [envelope] for enrollment, envelope in heard.items()})
+            self._tell(heard)
         await self.settles()
 
     async def merges(self, stays: Person, goes: Person, *, relayed: bool = True) -> None:

@@ -22,9 +22,10 @@ from domain.messages import (
     Verdict,
 )
 from domain.outcomes import Outcome
-from rehearsal.merging import News, merge
-from rehearsal.people import Enrollment, Now, Person, Row, real_time
+from rehearsal.merging import merge
+from rehearsal.people import Enrollment, News, Now, Person, Row, real_time
 from rehearsal.records import MemoryRecords
+from rehearsal.reports import Suppressions, unsubscribed
 
 ENDPOINT = "https://example.test/care"
 """Where messages to our own people go."""
@@ -47,11 +48,18 @@ class MemoryStore:
         self._now = now
         self._told = told
         self.records = MemoryRecords(self.people, now)
+        self._suppressions: Suppressions = {}
         self._ids = count(1)
 
     def person(self, **about: Any) -> Person:
         """A new customer."""
-        person = Person(f"cus_{next(self._ids)}", now=self._now, **about)
+        person = Person(
+            f"cus_{next(self._ids)}",
+            now=self._now,
+            suppressions=self._suppressions,
+            told=self._told,
+            **about,
+        )
         self.people[person.customer_id] = person
         return person
 
@@ -119,7 +127,7 @@ class MemoryStore:
         match judgement:
             case Proceed(address):
                 row = self._write(person, request, message, Verdict.SENDING, Reason.SENDING)
-                row.in_flight_since = self._now()
+                row.in_flight_since, row.address = self._now(), address
                 return Go(row.message_id, address, await self.get(person.customer_id))
             case Stale():
                 self._write(person, request, message, Verdict.STALE, Reason.NEWS)
@@ -154,12 +162,12 @@ class MemoryStore:
         """As `Gate.complete`."""
         person, row = self._row(message_id)
         open_still = row.verdict in {Verdict.SENDING, Verdict.UNKNOWN}
-        if not open_still and (verdict is not Verdict.SENT or row.verdict is Verdict.SENT):
-            return row.verdict
-        self._change(row, verdict, reason, detail)
+        late = verdict is Verdict.SENT and row.verdict is not verdict and row.reported_at is None
+        if open_still or late:
+            self._change(row, verdict, reason, detail)
         if dead_address is not None:
             person.addresses.pop(row.message.channel, None)
-        return verdict
+        return row.verdict
 
     async def unsettled(self, request: SendRequest) -> set[str]:
         """As `Gate.unsettled`."""
@@ -185,7 +193,9 @@ class MemoryStore:
         counted = [
             row
             for row in person.ledger.values()
-            if row.key != key and row.verdict in {Verdict.SENDING, Verdict.SENT, Verdict.UNKNOWN}
+            if row.key != key
+            and row.verdict in {Verdict.SENDING, Verdict.SENT, Verdict.UNKNOWN}
+            and row.reason is not Reason.BOUNCED
         ]
         earlier = person.ledger.get(key)
         since = self._now() - request.cap.per
@@ -194,6 +204,7 @@ class MemoryStore:
             live=enrollment.outcome is None,
             earlier=None if earlier is None else earlier.as_read(),
             news=enrollment.acknowledged[request.heard :],
+            unsubscribed=unsubscribed(person),
             objective_met_by=next(
                 (
                     row.message_id
@@ -226,6 +237,7 @@ class MemoryStore:
             self._now(),
             detail,
             request.objective,
+            reported_at=before.reported_at if before else None,
         )
         person.ledger[key] = row
         self._told(row)

@@ -1,6 +1,7 @@
 """One enrollment in the real store, and the same in memory: for contracts that both must hold."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -8,11 +9,11 @@ from typing import Protocol
 import orjson
 
 from domain.enrollments import Entry
-from domain.events import CartAbandoned, Event
+from domain.events import CartAbandoned, Event, report_of
 from domain.messages import Cap, Message, SendRequest, Template, Topic, email, push
 from domain.ports import Enrollments, Gate
 from infra.channels import ConfiguredEndpoints
-from infra.database.accept import Acceptor, Incoming, entry_effect
+from infra.database.accept import Acceptor, Incoming, entry_effect, report_effect
 from infra.database.enrollments import PostgresEnrollments
 from infra.database.gate import PostgresGate
 from infra.database.pool import Pool
@@ -43,8 +44,20 @@ class World(Protocol):
     def enrollment_id(self) -> str:
         """The enrollment."""
 
-    async def acknowledge(self, event: Event) -> None:
-        """Accept an event of the customer."""
+    async def acknowledge(self, event: Event, *, at: datetime | None = None) -> None:
+        """Accept an event of the customer, which happened now unless told otherwise."""
+
+    async def arrives(self, **traits: str) -> None:
+        """Make the customer reachable, such as by `email=…`."""
+
+    async def heard(self) -> list[str]:
+        """The names of what the enrollment hears, in order."""
+
+    async def addresses(self) -> dict[str, str]:
+        """Where the customer can be reached, by channel."""
+
+    async def messages(self) -> list[str]:
+        """The ids of what is in the ledger."""
 
     async def verdicts(self) -> list[tuple[str, str]]:
         """The ledger as (verdict, reason), oldest first."""
@@ -100,9 +113,26 @@ class MemoryWorld:
         """The person's id."""
         return self.person.customer_id
 
-    async def acknowledge(self, event: Event) -> None:
+    async def acknowledge(self, event: Event, *, at: datetime | None = None) -> None:
         """As the accepting transaction would."""
-        self.person.acknowledge(event)
+        self.person.acknowledge(event, at=at)
+
+    async def arrives(self, **traits: str) -> None:
+        """As an identify call would."""
+        self.person.addresses |= _by_channel(traits)
+
+    async def heard(self) -> list[str]:
+        """What was acknowledged for it."""
+        enrollment = self.person.enrollments[self.enrollment_id]
+        return [envelope.name for envelope in enrollment.acknowledged]
+
+    async def addresses(self) -> dict[str, str]:
+        """What is left of them."""
+        return self.person.addresses
+
+    async def messages(self) -> list[str]:
+        """From the ledger."""
+        return [row.message_id for row in self.person.ledger.values()]
 
     async def verdicts(self) -> list[tuple[str, str]]:
         """The ledger."""
@@ -136,9 +166,34 @@ class PostgresWorld:
         finally:
             await acceptor.close()
 
-    async def acknowledge(self, event: Event) -> None:
+    async def acknowledge(self, event: Event, *, at: datetime | None = None) -> None:
         """Accept an event of the customer."""
-        await self.accept(track(self.user_id, event))
+        await self.accept(track(self.user_id, event, at=at))
+
+    async def arrives(self, **traits: str) -> None:
+        """By an identify call."""
+        await self.accept(tell(self.user_id, **traits))
+
+    async def heard(self) -> list[str]:
+        """Its deliveries."""
+        rows = await self.pool.fetch(
+            "select e.name from delivery d join event e using (source_id, message_id)"
+            " where d.enrollment_id = $1 order by d.number",
+            self.enrollment_id,
+        )
+        return [row["name"] for row in rows]
+
+    async def addresses(self) -> dict[str, str]:
+        """Those that are not dead."""
+        rows = await self.pool.fetch(
+            "select channel, value from address where customer_id = $1 and dead_since is null",
+            self.customer_id,
+        )
+        return {row["channel"]: row["value"] for row in rows}
+
+    async def messages(self) -> list[str]:
+        """From the ledger."""
+        return [row["id"] for row in await self.pool.fetch("select id from message")]
 
     async def verdicts(self) -> list[tuple[str, str]]:
         """The ledger."""
@@ -164,6 +219,8 @@ def track(
             "reference": getattr(event, event.hold.reference),
             "action": event.hold.action,
         }
+    if (report := report_of(event)) is not None:
+        effects["report"] = report_effect(report)
     if entries:
         effects["entries"] = [entry_effect(entry) for entry in entries]
     now = at or datetime.now(UTC)
@@ -181,10 +238,14 @@ def track(
     )
 
 
+def _by_channel(traits: Mapping[str, str]) -> dict[str, str]:
+    return {{"push_token": "push", "phone": "sms"}.get(k, k): v for k, v in traits.items()}
+
+
 def tell(user_id: str, **traits: str) -> Incoming:
     """An identify call with addresses."""
     now = datetime.now(UTC)
-    addresses = {{"push_token": "push", "phone": "sms"}.get(k, k): v for k, v in traits.items()}
+    addresses = _by_channel(traits)
     return Incoming(
         source_id=1,
         message_id=uuid.uuid4().hex,

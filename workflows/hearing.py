@@ -8,11 +8,18 @@ from temporalio import workflow
 
 from domain.enrollments import Start
 from domain.errors import Refused
-from domain.events import CUSTOMER_MERGED, TIME_ZONE_CHANGED, Envelope, Event, event_type
+from domain.events import (
+    CUSTOMER_MERGED,
+    MESSAGE_SETTLED,
+    TIME_ZONE_CHANGED,
+    Envelope,
+    Event,
+    event_type,
+)
 from workflows import attributes
 from workflows.gaps import GapWatch
 from workflows.inbox import BY_HAND, Inbox
-from workflows.story import Story
+from workflows.story import Story, settled
 
 
 class Scope(Protocol):
@@ -111,6 +118,10 @@ class Hearing:
             self.moves += 1
             zone = envelope.properties.get("time_zone")
             self._note(f"the customer's time zone is {zone or 'not known any more'}")
+            return
+        if envelope.name == MESSAGE_SETTLED:
+            unread = f"⚠ **{envelope.name}** could not be read and is left out"
+            self._note(settled(envelope.properties) or unread)
             return
         event = self.read(envelope)
         if event is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from domain.events import CUSTOMER_MERGED, TIME_ZONE_CHANGED, Event
+from domain.events import CUSTOMER_MERGED, MESSAGE_SETTLED, TIME_ZONE_CHANGED, Event
 
 SEVERAL = "events"
 """The signal that carries events of several types, after an outage."""
@@ -22,6 +22,7 @@ def add_signals(cls: type, listens: tuple[type[Event], ...]) -> None:
     _add(cls, SEVERAL, None, "Several events at once; the relay sends it after an outage.")
     _add(cls, CUSTOMER_MERGED, None, "The customer and another are one; the relay sends it.")
     _add(cls, TIME_ZONE_CHANGED, None, "The customer is in another time zone; the relay sends it.")
+    _add(cls, MESSAGE_SETTLED, None, "What became of a message of this; the relay sends it.")
     for kind in listens:
         example = json.dumps(kind.example)
         _add(cls, kind.name, kind.name, f"{(kind.__doc__ or '').strip()} Example: {example}")

@@ -2,11 +2,14 @@
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from domain import wording
 from domain.carried import StoryRecord
 from domain.enrollments import Start
+from domain.messages import Reason, Verdict
 
 _KEPT = 40
 
@@ -103,6 +106,28 @@ class Story:
         return "\n".join(
             line if line.startswith("|") or not line else line + "  " for line in lines
         )
+
+
+def settled(told: Mapping[str, Any]) -> str | None:
+    """The line that says what became of a message after it was answered; None: unreadable."""
+    match told:
+        case {
+            "step": str(step),
+            "channel": str(channel),
+            "verdict": str(verdict),
+            "reason": str(reason),
+            "detail": str(detail),
+        }:
+            pass
+        case _:
+            return None
+    if verdict != Verdict.SENT:
+        sign, what = "✗", "did not arrive"
+    elif reason == Reason.BOUNCED:
+        sign, what = "✗", "came back"
+    else:
+        sign, what = "✉", "arrived after all"
+    return f"{sign} **{step}** by {channel} {what}: {detail}"
 
 
 def _code(value: object) -> str:

@@ -23,7 +23,7 @@ from api.hooks.signature import Headers, Signature
 from domain.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_CUSTOMER = ("user_id", "anonymous_id", "email")
+_CUSTOMER = ("user_id", "anonymous_id", "message", "email")
 _ALWAYS_SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 _STRICT = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 

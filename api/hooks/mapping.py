@@ -124,12 +124,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """One event that a payload stands for. Its customer has at least one of the three."""
+    """One event that a payload stands for. Its customer has at least one of the four."""
 
     name: str
     message_id: str
     user_id: str | None
     anonymous_id: str | None
+    message: str | None
     email: str | None
     time: str | None
     properties: Mapping[str, Any]
@@ -153,7 +154,8 @@ class Mapper:
 
     Attributes:
         delivery_id: what tells one payload from another; None: its text does.
-        customer: expressions for `user_id`, `anonymous_id`, `email`, tried in this order.
+        customer: expressions for `user_id`, `anonymous_id`, `message`, `email`, tried in this
+            order.
         rules: each gives no event, one, or one for each element of a list.
     """
 
@@ -229,6 +231,7 @@ class Mapper:
             message_id=(rule.id and _id(rule.id.value(scope))) or message_id,
             user_id=who.get("user_id"),
             anonymous_id=who.get("anonymous_id"),
+            message=who.get("message"),
             email=who.get("email"),
             time=None if said is None else _time(said, scope),
             properties=_properties(rule.properties, scope),

@@ -9,10 +9,12 @@ from api.hooks.definition import Hook
 from api.hooks.mapping import Delivery, Mapped
 from api.identify import LONGEST_ADDRESS
 from api.intake import Rejection
+from api.recipients import no_message
 from api.segment import Post, SegmentReader
 from domain.errors import Refused
+from domain.events import message_named
 from infra.database.accept import Incoming
-from infra.database.addresses import Known, known_by_email, normal
+from infra.database.addresses import Known, known_by_email, known_by_message, normal
 from infra.database.pool import Pool
 
 _ANY = Doubts(any=True)
@@ -23,7 +25,7 @@ class HookReader:
 
     Args:
         reader: reads what they become.
-        pool: where customers are looked up by their e-mail addresses.
+        pool: where customers are looked up by their e-mail addresses and by our messages.
     """
 
     def __init__(self, reader: SegmentReader, pool: Pool) -> None:
@@ -38,21 +40,20 @@ class HookReader:
             Unavailable: the database does not answer.
         """
         mapped = hook.mapper.events(delivery)
-        by_email = await known_by_email(
-            self._pool,
-            {
-                event.email
-                for event in mapped
-                if isinstance(event, Mapped) and event.email and not _has_name(event)
-            },
-        )
-        return [self._one(hook, event, delivery.body, by_email, post) for event in mapped]
+        nameless = [one for one in mapped if isinstance(one, Mapped) and not _has_name(one)]
+        sent = {message for one in nameless if (message := _message(one)) is not None}
+        by_message = await known_by_message(self._pool, sent)
+        by_email = await known_by_email(self._pool, {one.email for one in nameless if one.email})
+        return [
+            self._one(hook, event, delivery.body, by_message, by_email, post) for event in mapped
+        ]
 
     def _one(
         self,
         hook: Hook,
         event: Mapped | Refused,
         body: bytes,
+        by_message: Mapping[str, Known],
         by_email: Mapping[str, Known],
         post: Post,
     ) -> Incoming | Rejection:
@@ -69,8 +70,8 @@ class HookReader:
         }
         try:
             effects: dict[str, Any] = {}
-            if event.email and not _has_name(event):
-                effects = _meet(item, event.email, by_email)
+            if not _has_name(event):
+                effects = _meet(item, event, by_message, by_email)
             check_event(item, _ANY)
             incoming = self._reader.read("track", item, post)
         except Refused as error:
@@ -82,21 +83,44 @@ def _has_name(event: Mapped) -> bool:
     return event.user_id is not None or event.anonymous_id is not None
 
 
+def _message(event: Mapped) -> str | None:
+    """The message of ours whose customer is meant; None where it names none of ours."""
+    return None if event.message is None else message_named(event.message)
+
+
 def _meet(
-    item: dict[str, object], email: str, by_email: Mapping[str, Known]
+    item: dict[str, object],
+    event: Mapped,
+    by_message: Mapping[str, Known],
+    by_email: Mapping[str, Known],
 ) -> dict[str, dict[str, str]]:
-    """Put the customer at an e-mail address into a call, and say what is to be told of her.
+    """Put the customer who got a message, or is at an e-mail address, into a call.
 
     Where nobody is reachable there, she is somebody new, who is reachable there from now on.
+
+    Returns:
+        What is to be told of her.
     """
+    if (message := _message(event)) is not None:
+        if message not in by_message:
+            raise Refused(no_message(message), field="customer.message")
+        _put(item, by_message[message])
+        return {}
+    if event.email is None:
+        raise Refused("customer.message names no message of ours", field="customer.message")
+    email = event.email
     if len(email.encode()) > LONGEST_ADDRESS or "\0" in email:
         raise Refused("customer.email is no e-mail address", field="customer.email")
     known = by_email.get(normal(email))
     if known is not None:
-        item["userId" if known.kind == "user_id" else "anonymousId"] = known.value
+        _put(item, known)
         return {}
     name = f"email:{normal(email)}"
     if len(name) > LONGEST_NAME:
         raise Refused("customer.email is too long", field="customer.email")
     item["anonymousId"] = name
     return {"traits": {"email": email}, "addresses": {"email": email}}
+
+
+def _put(item: dict[str, object], known: Known) -> None:
+    item["userId" if known.kind == "user_id" else "anonymousId"] = known.value

@@ -15,11 +15,13 @@ from domain.events.accounts import (
 from domain.events.audience import SegmentEntered, SegmentLeft
 from domain.events.base import (
     CUSTOMER_MERGED,
+    MESSAGE_SETTLED,
     TIME_ZONE_CHANGED,
     Envelope,
     Event,
     HoldMark,
     Occurrence,
+    ReportMark,
     canonical_name,
     event_type,
     event_types,
@@ -38,11 +40,24 @@ from domain.events.commerce import (
     PurchaseMade,
 )
 from domain.events.contracts import ContractCancelled, ContractRenewed, ContractSigned
-from domain.events.emails import EmailLinkClicked, EmailOpened
+from domain.events.emails import (
+    EmailBounced,
+    EmailDelivered,
+    EmailLinkClicked,
+    EmailMarkedAsSpam,
+    EmailOpened,
+    Resubscribed,
+    Unsubscribed,
+)
 from domain.events.entries import ScheduledEntry
 from domain.events.feedback import ProductReviewed, SurveyAnswered
 from domain.events.friction import PageAbandoned, SearchAbandoned
 from domain.events.journeys import JourneyEnded
+from domain.events.notifications import (
+    PushNotificationBounced,
+    PushNotificationReceived,
+    PushNotificationTapped,
+)
 from domain.events.products import (
     CartShared,
     ProductAdded,
@@ -66,11 +81,13 @@ from domain.events.promotions import (
     PromotionViewed,
 )
 from domain.events.quotes import QuoteAccepted, QuoteDeclined, QuotePrepared, QuoteViewed
+from domain.events.reports import Report, message_named, report_of
 from domain.events.stock import ProductRestocked, ProductSoldOut, StockAlertRequested
 from domain.events.support import TicketClosed, TicketOpened
 
 __all__ = [
     "CUSTOMER_MERGED",
+    "MESSAGE_SETTLED",
     "TIME_ZONE_CHANGED",
     "AccountAddedUser",
     "AccountCreated",
@@ -89,7 +106,10 @@ __all__ = [
     "CouponDenied",
     "CouponEntered",
     "CouponRemoved",
+    "EmailBounced",
+    "EmailDelivered",
     "EmailLinkClicked",
+    "EmailMarkedAsSpam",
     "EmailOpened",
     "Envelope",
     "Event",
@@ -119,10 +139,16 @@ __all__ = [
     "PromotionClicked",
     "PromotionViewed",
     "PurchaseMade",
+    "PushNotificationBounced",
+    "PushNotificationReceived",
+    "PushNotificationTapped",
     "QuoteAccepted",
     "QuoteDeclined",
     "QuotePrepared",
     "QuoteViewed",
+    "Report",
+    "ReportMark",
+    "Resubscribed",
     "ScheduledEntry",
     "SearchAbandoned",
     "SegmentEntered",
@@ -136,8 +162,11 @@ __all__ = [
     "TicketOpened",
     "TrialEnded",
     "TrialStarted",
+    "Unsubscribed",
     "WishlistProductAddedToCart",
     "canonical_name",
     "event_type",
     "event_types",
+    "message_named",
+    "report_of",
 ]

@@ -22,7 +22,10 @@ CUSTOMER_MERGED = "customer_merged"
 TIME_ZONE_CHANGED = "time_zone_changed"
 """Under this name an enrollment hears that its customer is in another time zone now."""
 
-RESERVED = frozenset({CUSTOMER_MERGED, TIME_ZONE_CHANGED})
+MESSAGE_SETTLED = "message_settled"
+"""Under this name an enrollment hears what became of a message of its own after it was answered."""
+
+RESERVED = frozenset({CUSTOMER_MERGED, TIME_ZONE_CHANGED, MESSAGE_SETTLED})
 """What the runtime alone says to enrollments, and no event type may be called."""
 
 
@@ -71,6 +74,22 @@ class HoldMark:
     action: Literal["open", "close"]
 
 
+@dataclass(frozen=True, slots=True)
+class ReportMark:
+    """Says that an event tells what became of a message after it was handed over.
+
+    Attributes:
+        channel: the message's channel.
+        reference: the property that has the message's id, such as `email_id`.
+        says: that it `reached` the customer or `bounced`; or that the customer, whom it has
+            reached, has `unsubscribed` from the channel or `resubscribed` to it.
+    """
+
+    channel: str
+    reference: str
+    says: Literal["reached", "bounced", "unsubscribed", "resubscribed"]
+
+
 class Event(BaseModel):
     """A fact about a customer. Its fields are its properties; others are kept as they came.
 
@@ -84,6 +103,7 @@ class Event(BaseModel):
     names: ClassVar[tuple[str, ...]]
     aliases: ClassVar[tuple[str, ...]] = ()
     hold: ClassVar[HoldMark | None] = None
+    report_mark: ClassVar[ReportMark | None] = None
     ours: ClassVar[bool] = False
     example: ClassVar[Mapping[str, Any]] = {}
 
@@ -95,6 +115,7 @@ class Event(BaseModel):
         *,
         aliases: tuple[str, ...] = (),
         hold: HoldMark | None = None,
+        report: ReportMark | None = None,
         ours: bool = False,
         example: Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -104,6 +125,7 @@ class Event(BaseModel):
         Args:
             aliases: other names that clients give it.
             hold: what it opens or closes.
+            report: what it tells of a message of ours.
             ours: the runtime itself writes it; from anybody else it is refused.
             example: properties, for the Temporal UI.
             kwargs: pydantic's.
@@ -112,6 +134,7 @@ class Event(BaseModel):
         cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
         cls.aliases = aliases
         cls.hold = hold
+        cls.report_mark = report
         cls.ours = ours
         cls.example = example or {}
         cls.names = (cls.name, *map(canonical_name, aliases))

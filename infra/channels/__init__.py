@@ -45,6 +45,7 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
             settings.smtp_host,
             settings.smtp_port,
             settings.email_from,
+            headers=settings.email_headers,
             username=settings.smtp_username,
             password=_secret(settings.smtp_password),
             starttls=settings.smtp_starttls,

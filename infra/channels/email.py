@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Mapping
 from datetime import timedelta
 
 import aiosmtplib
@@ -15,7 +16,7 @@ from domain.messages import (
     RejectedForGood,
     RejectedForNow,
 )
-from infra.channels.envelope import Envelope, compose, message_id, parse_sender
+from infra.channels.envelope import Envelope, check_headers, compose, parse_sender
 from infra.channels.smtp import Connection, SmtpPool
 
 _NO_SUCH_MAILBOX = {550, 551, 553}
@@ -33,6 +34,8 @@ class EmailChannel:
         host: the server.
         port: its port.
         sender: the From, with or without a display name.
+        headers: more headers, such as the one whose value the provider gives back when it tells
+            what became of a message; `{message_id}` and `{key}` stand for the message's.
         username: logs in where given.
         password: the password to it.
         starttls: True: insist; False: never; None: where offered.
@@ -40,7 +43,7 @@ class EmailChannel:
         connections: how many conversations are held at once, at most.
 
     Raises:
-        ConfigurationError: the sender is not an address.
+        ConfigurationError: the sender is not an address, or a header cannot be set.
     """
 
     name: str = "email"
@@ -52,6 +55,7 @@ class EmailChannel:
         port: int,
         sender: str,
         *,
+        headers: Mapping[str, str] | None = None,
         username: str | None = None,
         password: str | None = None,
         starttls: bool | None = None,
@@ -62,6 +66,11 @@ class EmailChannel:
             self._sender = parse_sender(sender)
         except ValueError as error:
             raise ConfigurationError(f"SOJOURN_EMAIL_FROM: {error}.") from None
+        self._headers = dict(headers or {})
+        try:
+            check_headers(self._headers)
+        except ValueError as error:
+            raise ConfigurationError(f"SOJOURN_EMAIL_HEADERS: {error}.") from None
 
         def new_client() -> aiosmtplib.SMTP:
             return aiosmtplib.SMTP(
@@ -80,13 +89,13 @@ class EmailChannel:
     async def deliver(self, parcel: Parcel) -> ProviderAnswer:
         """Hand an e-mail to the server."""
         try:
-            envelope = compose(parcel, self._sender)
+            envelope = compose(parcel, self._sender, self._headers)
         except ValueError as error:
             return RejectedForGood(str(error), address_is_dead=True)
         async with self._pool.slot():
             connection = self._pool.idle()
             if connection is not None:
-                answer = await self._converse(connection, envelope, parcel.key, reused=True)
+                answer = await self._converse(connection, envelope, reused=True)
                 if answer is not None:
                     return answer
                 self._pool.drop_idle()
@@ -94,7 +103,7 @@ class EmailChannel:
                 connection = await self._pool.connect()
             except (aiosmtplib.SMTPException, OSError, ValueError) as error:
                 return RejectedForNow(f"no connection to the mail server: {error}")
-            answer = await self._converse(connection, envelope, parcel.key, reused=False)
+            answer = await self._converse(connection, envelope, reused=False)
             assert answer is not None
             return answer
 
@@ -103,7 +112,7 @@ class EmailChannel:
         await self._pool.close()
 
     async def _converse(
-        self, connection: Connection, envelope: Envelope, key: str, *, reused: bool
+        self, connection: Connection, envelope: Envelope, *, reused: bool
     ) -> ProviderAnswer | None:
         """Hold one conversation; None: a reused connection was of no use, take a new one."""
         smtp, step, keep = connection.smtp, "MAIL", False
@@ -130,7 +139,7 @@ class EmailChannel:
         finally:
             # Also when cancelled: half a conversation must not be continued by another message.
             self._pool.give_back(connection, usable=keep)
-        return Accepted(message_id(key, self._sender.domain))
+        return Accepted(envelope.message_id)
 
 
 def _meaning(step: str, error: Exception) -> ProviderAnswer:

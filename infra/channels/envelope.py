@@ -1,7 +1,7 @@
 """From a parcel to what is said to an SMTP server."""
 
-import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email import policy
 from email.errors import MessageError
@@ -18,6 +18,24 @@ _UTF8 = _ASCII.clone(utf8=True)
 
 _NOT_IN_LOCAL_PART = re.compile(r'[\s\x00-\x20\x7f"(),:;<>@\[\\\]\ud800-\udfff]')
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,60}")
+_OWN_MEANING = (
+    "bcc",
+    "cc",
+    "content-",
+    "date",
+    "dkim-",
+    "from",
+    "message-id",
+    "mime-",
+    "received",
+    "resent-",
+    "return-path",
+    "sender",
+    "subject",
+    "to",
+    "x-sojourn-",
+)
 _LOCAL_PART_OCTETS = 64
 _ADDRESS_OCTETS = 254
 
@@ -51,6 +69,7 @@ class Envelope:
 
     sender: str
     recipient: Mailbox
+    message_id: str
     content: bytes
 
 
@@ -97,13 +116,31 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() or c == "\u200d" else " " for c in text).split())
 
 
-def message_id(key: str, domain: str) -> str:
-    """The Message-ID of a key: the same key is the same message, whoever counts."""
-    return f"<{hashlib.sha256(key.encode(errors='replace')).hexdigest()}@{domain}>"
+def message_id(parcel: Parcel, sender: Mailbox) -> str:
+    """The Message-ID of a message of ours: handed over again, it is the same."""
+    return f"<{parcel.message_id}@{sender.domain}>"
 
 
-def compose(parcel: Parcel, sender: Mailbox) -> Envelope:
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Check headers for `compose`.
+
+    Raises:
+        ValueError: one of them is none, or has a meaning of its own.
+    """
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or name.lower().startswith(_OWN_MEANING):
+            raise ValueError(f"{name!r} cannot be set: choose a name such as X-…")
+        if not value.isascii() or not value.isprintable():
+            raise ValueError(f"the value of {name} must be printable ASCII")
+
+
+def compose(parcel: Parcel, sender: Mailbox, headers: Mapping[str, str]) -> Envelope:
     """Write the message.
+
+    Args:
+        parcel: what it says, and to whom.
+        sender: who says it.
+        headers: more of them; `{message_id}` and `{key}` stand for the message's.
 
     Raises:
         ValueError: the recipient's address is none.
@@ -115,15 +152,20 @@ def compose(parcel: Parcel, sender: Mailbox) -> Envelope:
         message["To"] = recipient.address
         message["Subject"] = one_line(_encodable(parcel.content.subject))
         message["Date"] = parcel.sent_at
-        message["Message-ID"] = message_id(parcel.key, sender.domain)
+        message["Message-ID"] = message_id(parcel, sender)
+        message["X-Sojourn-Message"] = parcel.message_id
         message["X-Sojourn-Key"] = header_safe(parcel.key)
+        for name, value in headers.items():
+            message[name] = value.replace("{message_id}", parcel.message_id).replace(
+                "{key}", header_safe(parcel.key)
+            )
         message.set_content(_encodable(parcel.content.text))
         if parcel.content.html is not None:
             message.add_alternative(_encodable(parcel.content.html), subtype="html")
         content = message.as_bytes()
     except MessageError as error:
         raise ValueError(f"no e-mail can be made of it: {error}") from error
-    return Envelope(sender.address, recipient, content)
+    return Envelope(sender.address, recipient, message_id(parcel, sender), content)
 
 
 def _encodable(text: str) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ import orjson
 
 from domain.enrollments import Entry, key_in_id
 from domain.errors import NotNow, Unavailable
+from domain.events import Report
 from infra.database.columns import arrays, moments, parameters
 from infra.database.pool import UNREACHABLE, Connection, Pool
 
@@ -86,6 +87,11 @@ def entry_effect(entry: Entry) -> dict[str, Any]:
             "zone": entry.per_day.zone,
         }
     return effect
+
+
+def report_effect(report: Report) -> dict[str, Any]:
+    """What is told of a message as the database's `report` wants it."""
+    return asdict(report)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Who is meant by an e-mail address, for tools that know their customers by nothing else."""
+"""Who is meant by an e-mail address or a message, for tools that know customers by nothing else."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,6 +24,17 @@ cross join lateral (
     where k.customer_id = c.customer_id and k.kind in ('user_id', 'anonymous_id')
     order by k.kind desc, k.created_at, k.value
     limit 1) i
+"""
+
+_FIND_RECIPIENTS = """
+select m.id, i.kind, i.value
+from message m
+cross join lateral (
+    select k.kind, k.value from identity k
+    where k.customer_id = m.customer_id and k.kind in ('user_id', 'anonymous_id')
+    order by k.kind desc, k.created_at, k.value
+    limit 1) i
+where m.id = any ($1)
 """
 
 
@@ -52,6 +63,21 @@ async def known_by_email(pool: Pool, addresses: Collection[str]) -> dict[str, Kn
     except (*UNREACHABLE, asyncpg.OperatorInterventionError) as error:
         raise Unavailable("PostgreSQL does not answer") from error
     return {row["email"]: Known(row["kind"], row["value"]) for row in rows}
+
+
+async def known_by_message(pool: Pool, messages: Collection[str]) -> dict[str, Known]:
+    """The customers whose messages these are, by the message's id; others are left out.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    if not messages:
+        return {}
+    try:
+        rows = await pool.fetch(_FIND_RECIPIENTS, list(messages))
+    except (*UNREACHABLE, asyncpg.OperatorInterventionError) as error:
+        raise Unavailable("PostgreSQL does not answer") from error
+    return {row["id"]: Known(row["kind"], row["value"]) for row in rows}
 
 
 def normal(address: str) -> str:

@@ -31,12 +31,19 @@ select {CUSTOMER_FACTS},
     e.state = 'live' as live,
     case when e.last_number > $3 then envelopes(e.id, $3, {NEWS_AT_ONCE}) end as news,
     (select to_jsonb(m) from message m where m.key = $4) as earlier,
+    (select jsonb_object_agg(a.channel,
+            s.cause || ' on ' || to_char(s.told_at at time zone 'UTC', 'YYYY-MM-DD'))
+        from (select distinct on (channel) channel, value from address
+            where customer_id = c.id and dead_since is null order by channel, updated_at desc) a
+        join suppression s on s.channel = a.channel and s.address = lower(a.value)
+            and s.suppressed) as unsubscribed,
     (select m.id from message m
         where m.customer_id = c.id and m.objective = $5 and m.key <> $4
-        and m.verdict in ('sending', 'sent', 'unknown') limit 1) as objective_met_by,
+        and m.verdict in ('sending', 'sent', 'unknown') and m.reason <> 'bounced'
+        limit 1) as objective_met_by,
     (select count(*) from message m
         where m.customer_id = c.id and m.topic = any ($6) and m.key <> $4
-        and m.verdict in ('sending', 'sent', 'unknown')
+        and m.verdict in ('sending', 'sent', 'unknown') and m.reason <> 'bounced'
         and m.decided_at > now() - $7::interval) as recent
 from customer c left join enrollment e on e.id = $2 where c.id = $1
 """  # noqa: S608 - only constants are put in
@@ -66,7 +73,9 @@ update message set verdict = $2, reason = $3, detail = $4, provider_id = $5,
     in_flight_since = null, completed_at = now(),
     decisions = decisions || jsonb_build_array(jsonb_build_object(
         'at', now(), 'verdict', $2::text, 'reason', $3::text, 'detail', $4::text))
-where id = $1 and (verdict in ('sending', 'unknown') or $2 = 'sent' and verdict <> 'sent')
+where id = $1 and (verdict in ('sending', 'unknown')
+    -- What was told of it since then is what counts.
+    or $2 = 'sent' and verdict <> 'sent' and reported_at is null)
 """
 
 _CAPPED = [topic.value for topic in Topic if topic.capped]
@@ -187,6 +196,7 @@ class PostgresGate:
             live=bool(row["live"]),
             earlier=_ledger_row(row["earlier"]),
             news=[Envelope(**item) for item in row["news"] or ()],
+            unsubscribed=row["unsubscribed"] or {},
             objective_met_by=row["objective_met_by"],
             addresses=addresses,
             recent=row["recent"],

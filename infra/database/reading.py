@@ -1,10 +1,11 @@
 """Reading back: customers, their traits, their enrollments, their messages, tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ARRAY, ColumnElement, Text, func
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, func
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,6 +23,7 @@ from infra.database.tables import (
     MessageRow,
     RefusalRow,
     Source,
+    SuppressionRow,
     TaskRow,
     TraitChange,
     TraitRow,
@@ -36,13 +38,17 @@ _LONGEST_WAIT = 3.0
 
 @dataclass(frozen=True, slots=True)
 class CustomerRecord:
-    """All that is known of a customer; `former_ids` are those that were merged away."""
+    """All that is known of a customer; `former_ids` are those that were merged away.
+
+    `unsubscribed` has since when, by channel and address.
+    """
 
     customer: CustomerRow
     former_ids: Sequence[str]
     identities: Sequence[IdentityRow]
     traits: Sequence[TraitRow]
     addresses: Sequence[AddressRow]
+    unsubscribed: Mapping[tuple[str, str], datetime]
     open_holds: Sequence[HoldRow]
 
 
@@ -230,12 +236,24 @@ async def _record(session: AsyncSession, customer_id: str) -> CustomerRecord | N
         query = select(model).where(model.customer_id == customer_id, *conditions)
         return (await session.exec(query)).all()
 
+    unsubscribed = (
+        select(AddressRow.channel, AddressRow.value, SuppressionRow.told_at)
+        .join(
+            SuppressionRow,
+            and_(
+                col(AddressRow.channel) == col(SuppressionRow.channel),
+                func.lower(col(AddressRow.value)) == col(SuppressionRow.address),
+            ),
+        )
+        .where(col(AddressRow.customer_id) == customer_id, col(SuppressionRow.suppressed))
+    )
     return CustomerRecord(
         customer=customer,
         former_ids=sorted({*await ids_of(session, customer_id)} - {customer_id}),
         identities=await of(IdentityRow),
         traits=await of(TraitRow),
         addresses=await of(AddressRow),
+        unsubscribed={(c, v): since for c, v, since in await session.exec(unsubscribed)},
         open_holds=await of(
             HoldRow, col(HoldRow.opened_at).is_not(None), col(HoldRow.closed_at).is_(None)
         ),

@@ -453,8 +453,23 @@ class BacklogRow(SQLModel, table=True):
     error: str | None = _text(nullable=True)
 
 
+class SuppressionRow(SQLModel, table=True):
+    """Whether somebody is unsubscribed at an address (in small letters), and what said so last."""
+
+    __tablename__ = "suppression"
+
+    channel: str = _text(key=True)
+    address: str = _text(key=True)
+    suppressed: bool = Field(nullable=False)
+    cause: str = _text()
+    told_at: datetime = _time()
+
+
 class MessageRow(SQLModel, table=True):
-    """The ledger: every message decided, sent or not, and why."""
+    """The ledger: every message decided, sent or not, and why.
+
+    `reported_at` is when the last of what was told of it after it was handed over happened.
+    """
 
     __tablename__ = "message"
     __table_args__ = (
@@ -486,6 +501,7 @@ class MessageRow(SQLModel, table=True):
     in_flight_since: datetime | None = _time(nullable=True)
     decided_at: datetime = _time(now=True)
     completed_at: datetime | None = _time(nullable=True)
+    reported_at: datetime | None = _time(nullable=True)
     decisions: list[dict[str, Any]] = _json("'[]'")
 
 

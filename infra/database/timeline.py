@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.messages import Reason
 from infra.database.tables import (
     AssignmentRow,
     CustomerMerge,
@@ -372,6 +373,8 @@ def _messages(asked: _Asked) -> Iterator[Select[Any]]:
 
 def _message(row: dict[str, Any]) -> TimelineItem:
     words = f"{row['step']} by {row['channel']}: {row['verdict']}"
+    if row["reason"] in {Reason.DELIVERED, Reason.BOUNCED}:
+        words += f", {row['reason']}"  # what was sent may have come back
     details = {n: row[n] for n in ("id", "journey", "reason", "detail", "decisions")}
     return TimelineItem(row["at"], "message", row["id"], words, details)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,10 @@ async def runtime(
         "SOJOURN_JOURNEY_PARAMETERS": json.dumps(
             {"abandoned_cart": {"patience": f"PT{_REMINDED_AFTER}S"}}
         ),
+        "SOJOURN_HOOKS_DIR": str(_ROOT / "webhooks"),
+        "SOJOURN_HOOK_SECRETS": json.dumps(
+            {path.stem: ["user:secret"] for path in (_ROOT / "webhooks").glob("*.toml")}
+        ),
     }
     started = Runtime(environment, port, tmp_path)
     for name in ("api", "relay", "worker"):
@@ -228,6 +233,48 @@ async def test_a_worker_killed_while_the_provider_has_the_message_sends_no_secon
 
     await eventually(lambda: runtime.read(user, "messages"), settled)
     assert len(await mailbox.messages(to=f"{user}@example.test")) <= 1
+
+
+async def test_21_a_webhook_says_what_became_of_a_mail_whose_server_broke_off(
+    runtime: Runtime, mailbox: Mailbox, temporal: WorkflowEnvironment
+) -> None:
+    user = _user("gus")
+    await runtime.arrives(user)
+    await mailbox.fault("email", "drop_after_data")
+    await runtime.tracks(user, "cart_abandoned", cart_id="c1")
+
+    async def mail() -> dict[str, Any]:
+        found = await runtime.read(user, "messages")
+        return next((m for m in found if m["channel"] == "email"), {})
+
+    unknown = await eventually(mail, lambda message: message.get("verdict") == "unknown")
+    assert len(await mailbox.messages(to=f"{user}@example.test")) == 1
+    (enrollment,) = await runtime.read(user, "enrollments")
+    workflow = temporal.client.get_workflow_handle(enrollment["workflow_id"])
+
+    async def story() -> str:
+        return str((await workflow.query("status"))["story"])
+
+    assert "not known whether sent" in await story()
+
+    # Which message it was is all that the provider knows.
+    told = {
+        "RecordType": "Delivery",
+        "MessageID": "883953f4-6105-42a2-a16a-77a8eac79483",
+        "Recipient": f"{user}@example.test",
+        "DeliveredAt": datetime.now(UTC).isoformat(),
+        "Details": "smtp;250 2.0.0 OK",
+        "Metadata": {"sojourn": unknown["id"]},
+    }
+    for expected in ("accepted", "duplicate"):
+        answer = await runtime.http.post("/webhooks/mail", json=told, auth=("user", "secret"))
+        assert [r["status"] for r in answer.json()["receipts"]] == [expected]
+    completed = await mail()
+    assert (completed["verdict"], completed["reason"]) == ("sent", "delivered")
+    await eventually(
+        story, lambda text: "arrived after all: email_delivered: smtp;250 2.0.0 OK" in text
+    )
+    assert len(await mailbox.messages(to=f"{user}@example.test")) == 1
 
 
 async def test_g1_an_api_killed_under_load_loses_nothing_that_it_acknowledged(

@@ -348,6 +348,7 @@ async def test_messages_are_read_with_every_reason_newest_first(api: Api) -> Non
         "provider_id": None,
         "decided_at": "",
         "completed_at": None,
+        "reported_at": None,
         "decisions": [decision],
     }
     assert [m["id"] for m in await api.about("messages", limit=1)] == ["msg_2"]

@@ -1,6 +1,7 @@
 """Each channel against a real peer that fails in the ways that providers fail."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from infra.channels import (
     WebhookChannel,
     build_channels,
 )
-from infra.channels.envelope import compose, message_id, parse_recipient, parse_sender
+from infra.channels.envelope import compose, parse_recipient, parse_sender
 from infra.channels.over_http import retry_after
 from tests.mailbox import Mailbox, running_mailbox
 from tests.parts import free_port
@@ -94,7 +95,7 @@ async def test_an_email_arrives_with_both_parts_and_its_key(
     sent = parcel(subject="Your cart", text="Plain.\n.\n..dots", html="<p>Rich &amp; ünï</p>")
     answer = await email.deliver(sent)
 
-    assert answer == Accepted(message_id(sent.key, "sojourn.localhost"))
+    assert answer == Accepted("<msg_1@sojourn.localhost>")
     [message] = await mailbox.messages()
     assert list(message) == [
         "channel", "to", "subject", "text", "received_at", "idempotency_key",
@@ -111,10 +112,37 @@ async def test_an_email_arrives_with_both_parts_and_its_key(
     assert "sandbox" in html.headers["content-security-policy"]
 
 
-async def test_the_same_key_is_the_same_message_id(email: Channel) -> None:
+async def test_the_same_message_handed_over_again_has_the_same_message_id(email: Channel) -> None:
     first, second = await email.deliver(parcel()), await email.deliver(parcel())
     assert first == second
     assert email.idempotency_life is None
+
+
+async def test_our_id_is_in_what_providers_give_back() -> None:
+    server = Server(WHOLE)
+    listening = await asyncio.start_server(server.talk, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    channel = EmailChannel(
+        "127.0.0.1", port, "a@b.example", headers={"X-PM-Metadata-sojourn": "{message_id}"}
+    )
+    await channel.deliver(parcel())
+    await channel.close()
+    listening.close()
+    await listening.wait_closed()
+    [raw] = server.taken
+    read = BytesParser(policy=policy.default).parsebytes(raw)
+    assert read["Message-ID"] == "<msg_1@b.example>"
+    assert read["X-Sojourn-Message"] == "msg_1"
+    assert read["X-PM-Metadata-sojourn"] == "msg_1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Bcc", "a@b.example"), ("Message-Id", "x"), ("X-A\r\nBcc", "x"), ("X-A", "x\r\nBcc: y")],
+)
+def test_a_header_with_a_meaning_of_its_own_cannot_be_set(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match="SOJOURN_EMAIL_HEADERS"):
+        EmailChannel("127.0.0.1", 25, "a@b.example", headers={name: value})
 
 
 async def test_emoji_survive_everywhere(mailbox: Mailbox, email: Channel) -> None:
@@ -148,8 +176,14 @@ async def test_a_newline_in_a_subject_injects_no_header(
     assert message["subject"] == "Hi Bcc: all@shop.example body"
     assert message["text"] == "Hello, Zoë."
     assert message["idempotency_key"] == f"k{hostile}"
-    raw = compose(parcel(subject=hostile, key=hostile), parse_sender("a@b.example")).content
-    assert BytesParser(policy=policy.default).parsebytes(raw)["Bcc"] is None
+    raw = compose(
+        parcel(subject=hostile, key=hostile),
+        parse_sender("a@b.example"),
+        {"X-Tracking": '{"id": "{message_id}", "key": "{key}"}'},
+    ).content
+    read = BytesParser(policy=policy.default).parsebytes(raw)
+    assert read["Bcc"] is None
+    assert json.loads(read["X-Tracking"])["id"] == "msg_1"
 
 
 @pytest.mark.parametrize(
@@ -290,6 +324,7 @@ class Server:
     def __init__(self, *scripts: list[str | None]) -> None:
         self.scripts = list(scripts)
         self.heard: list[str] = []
+        self.taken: list[bytes] = []
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for line in self.scripts.pop(0):
@@ -297,7 +332,7 @@ class Server:
                 break
             writer.write(line.encode() + b"\r\n")
             if line.startswith("354"):
-                await reader.readuntil(b"\r\n.\r\n")
+                self.taken.append(await reader.readuntil(b"\r\n.\r\n"))
             elif command := await reader.readline():
                 self.heard.append(command.decode().strip().partition(" ")[0])
         writer.close()

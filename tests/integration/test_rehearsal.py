@@ -104,7 +104,7 @@ class Served:
     channels: dict[str, RecordingChannel]
 
     async def happens(self, event: Event, *, relayed: bool = True) -> None:
-        (envelope,) = self.who.acknowledge(event).values()
+        ((envelope,),) = self.who.acknowledge(event).values()
         if relayed:
             await self.handle.signal(envelope.name, [envelope])
             await self._settles()

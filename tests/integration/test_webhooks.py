@@ -22,7 +22,12 @@ from tests.unit.test_cli import assert_one_sentence, sojourn
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = ROOT / "webhooks"
-SECRETS = {"helpdesk": ["new", "old"], "shop": ["shop-secret"], "survey": ["survey-secret"]}
+SECRETS = {
+    "helpdesk": ["new", "old"],
+    "mail": ["postmark:mail-secret"],
+    "shop": ["shop-secret"],
+    "survey": ["survey-secret"],
+}
 SETTINGS: dict[str, Any] = {"hooks_dir": HOOKS, "hook_secrets": SECRETS}
 DEV = {"Authorization": "Bearer dev"}
 
@@ -193,7 +198,7 @@ async def test_a_payload_that_a_better_file_understands_is_replayed(
 
 async def test_nobody_else_posts_in_a_tools_name(api: Api) -> None:
     assert (await ticket(api, secret="wrong")).status_code == 401
-    for name in ("helpdesk", "shop", "survey"):
+    for name in SECRETS:
         for headers in ({}, DEV, {"X-Shopify-Hmac-Sha256": "x", "Authorization": "Bearer x"}):
             refused = await api.send("POST", f"/webhooks/{name}", content=b"{}", headers=headers)
             assert refused.status_code == 401

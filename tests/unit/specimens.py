@@ -8,13 +8,27 @@ from temporalio import workflow
 
 from domain.events import (
     CartAbandoned,
+    EmailBounced,
+    EmailDelivered,
     PageAbandoned,
     PurchaseMade,
     SurveyAnswered,
     TicketClosed,
     TicketOpened,
 )
-from workflows import Day, Journey, JourneyFailed, Outcome, Template, Topic, Window, email, on, push
+from workflows import (
+    Day,
+    Journey,
+    JourneyFailed,
+    Outcome,
+    Suppressed,
+    Template,
+    Topic,
+    Window,
+    email,
+    on,
+    push,
+)
 
 DAY = timedelta(days=1)
 REMINDER = Template("abandoned_cart/reminder", CartAbandoned)
@@ -107,6 +121,28 @@ class Receipt(Journey[CartAbandoned]):
         """Passes whatever is open."""
         delivery = await self.send(email(RECEIPT, cart), objective=f"receipt {cart.cart_id}")
         return Outcome.completed(delivery.kind)
+
+
+@workflow.defn
+class AsksWhatBecame(Journey[CartAbandoned], listens=[EmailDelivered, EmailBounced, PurchaseMade]):
+    """Waits for what becomes of its mail, and falls back on a notification."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Says what the provider answered, what was told later, and how the fallback went."""
+        sent = await self.send(email(REMINDER, cart), objective=f"remind of {cart.cart_id}")
+        if isinstance(sent, Suppressed):
+            return Outcome.exited(sent.reason)
+        message = sent.message_id
+        told = await self.first_of(
+            on(EmailDelivered, lambda mail: mail.email_id == message),
+            on(EmailBounced, lambda mail: mail.email_id == message),
+            timeout=DAY,
+        )
+        if not isinstance(told, EmailBounced):
+            return Outcome.completed(f"{sent.kind}, {told and told.name}")
+        other = await self.send(push(REMINDER, cart), objective=f"remind of {cart.cart_id}")
+        return Outcome.completed(f"{sent.kind}, {told.name}, then {other.kind}")
 
 
 @workflow.defn

@@ -54,7 +54,10 @@ _JOURNEY = """
 @workflow.defn
 class Example{}(
     Journey[CartAbandoned],
-    listens=[PurchaseMade, SurveyAnswered, TicketOpened, TicketClosed, PageAbandoned],
+    listens=[
+        PurchaseMade, SurveyAnswered, TicketOpened, TicketClosed, PageAbandoned, EmailDelivered,
+        EmailBounced,
+    ],
     key=lambda cart: cart.cart_id,
 ):
     \"\"\"An example.\"\"\"

@@ -56,6 +56,7 @@ TRIAL = {
     "trial_end_date": "2018-09-20",
     "trial_plan_name": "Business",
 }
+CAMPAIGN = {"name": "iOS", "medium": "Push", "source": "Vendor", "content": "On sale"}
 MAIL = {"email_id": "e", "email_subject": "s", "campaign_id": "c", "campaign_name": "n"}
 SPECIFIED: dict[str, dict[str, Any]] = {
     # Spec: V2 Ecommerce Events
@@ -109,8 +110,16 @@ SPECIFIED: dict[str, dict[str, Any]] = {
     "Trial Started": TRIAL,
     "Trial Ended": TRIAL,
     # Spec: Email Events
+    "Email Delivered": MAIL,
+    "Email Bounced": MAIL,
     "Email Opened": MAIL,
+    "Email Marked as Spam": MAIL,
+    "Unsubscribed": MAIL,
     "Email Link Clicked": {**MAIL, "link_id": "l", "link_url": "https://www.example.com"},
+    # Spec: Native Mobile
+    "Push Notification Received": {"campaign": CAMPAIGN},
+    "Push Notification Tapped": {"action": "Accept", "campaign": CAMPAIGN},
+    "Push Notification Bounced": {"action": "Accept", "campaign": CAMPAIGN},
 }
 OURS = {"cart_abandoned", "page_abandoned", "search_abandoned"} | {
     "contract_cancelled",
@@ -122,6 +131,7 @@ OURS = {"cart_abandoned", "page_abandoned", "search_abandoned"} | {
     "quote_declined",
     "quote_prepared",
     "quote_viewed",
+    "resubscribed",
     "stock_alert_requested",
     "survey_answered",
     "ticket_closed",

@@ -1,0 +1,48 @@
+"""What is told of messages after they were handed over completes the ledger."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+_FUNCTIONS = Path(__file__).parents[1] / "functions"
+
+
+def upgrade() -> None:
+    op.add_column("message", sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_table(
+        "suppression",
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("suppressed", sa.Boolean(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("channel", "address", name=op.f("pk_suppression")),
+    )
+    _install("outcomes_1.sql")
+    _install("accept_3.sql")
+
+
+def downgrade() -> None:
+    _install("accept_2.sql", "accept(")
+    op.execute("drop function report(text, jsonb, timestamptz)")
+    op.execute("drop function tell_settled(message, text)")
+    op.execute("drop function suppress(text, text, boolean, text, timestamptz)")
+    op.drop_table("suppression")
+    op.drop_column("message", "reported_at")
+
+
+def _install(name: str, beginning: str = "") -> None:
+    """Install a file's functions, or those whose definition begins so.
+
+    One each: asyncpg prepares one statement at a time.
+    """
+    script = (_FUNCTIONS / name).read_text(encoding="utf-8")
+    for part in script.split("\ncreate function ")[1:]:
+        if part.startswith(beginning):
+            op.execute(sa.text(f"create or replace function {part}".replace(":", r"\:")))
