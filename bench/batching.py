@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from statistics import median
 
 import asyncpg
 import psutil
@@ -41,12 +42,20 @@ on conflict do nothing
 """
 
 
+_COUNT = "select count(*) from event"
+
+Costs = dict[str, list[float]]
+"""Microseconds of processor time an event, by who used them, one a repeat."""
+
+
 async def measure(plan: Plan) -> Measured:
     """Measure in turn: the raw insert, a batch that nobody hears, one that journeys hear."""
     raw: list[float] = []
     unheard: list[float] = []
     heard: list[float] = []
     carried: list[float] = []
+    costs: dict[str, Costs] = {"raw insert": {}, "nobody listens": {}, "journeys listen": {}}
+    raw_costs, unheard_costs, heard_costs = costs.values()
     async with stage() as parts:
         plan.say("batching: preparing")
         await parts.post([parts.event(number, "page_seen", {}) for number in range(CUSTOMERS)])
@@ -57,13 +66,13 @@ async def measure(plan: Plan) -> Measured:
         await enroll(parts)
         for repeat in range(plan.repeats):
             plan.say(f"batching, {repeat + 1} of {plan.repeats}")
-            raw.append(await _insert(parts, 2.0))
-            unheard.append(await _accept(parts, _UNHEARD, 2.0))
+            raw.append(await _insert(parts, 2.0, raw_costs))
+            unheard.append(await _accept(parts, _UNHEARD, 2.0, unheard_costs))
             with _held(parts, "relay"):
-                heard.append(await _accept(parts, _HEARD, 1.0))
+                heard.append(await _accept(parts, _HEARD, 1.0, heard_costs))
             await parts.carried()
             await parts.quiet()
-            carried.append(await _accept(parts, _HEARD, 1.0))
+            carried.append(await _accept(parts, _HEARD, 1.0, {}))
             await parts.carried()
             await parts.quiet()
     what, against = f"events accepted, {BATCH} a request", f"raw insert, {_ROWS:,} rows"
@@ -73,13 +82,31 @@ async def measure(plan: Plan) -> Measured:
             compared(f"{what}, journeys listen", "/s", heard, against, raw, at_least=0.5),
             compared(f"{what}, journeys listen and hear", "/s", carried, against, raw),
         ],
-        ["Journeys that listen hear after the load; those that listen and hear, meanwhile."],
+        [
+            "Journeys that listen hear after the load; those that listen and hear, meanwhile.",
+            "Processor time an event, in µs: " + "; ".join(map(_said, costs, costs.values())) + ".",
+        ],
     )
 
 
-async def _accept(parts: Stage, kind: Kind, seconds: float) -> float:
+async def _accept(parts: Stage, kind: Kind, seconds: float, costs: Costs) -> float:
     load = Load(parts.settings.api_port, [kind], connections=48, turns=1, seconds=seconds)
-    return (await run(load)).rates[0]
+    before, used = await parts.pool.fetchval(_COUNT), parts.cpu()
+    counted = await run(load)
+    used = {name: seconds - used[name] for name, seconds in parts.cpu().items()}
+    events = await parts.pool.fetchval(_COUNT) - before
+    _add(costs, "PostgreSQL", used["postgres"], events)
+    _add(costs, "the API", used["api"], events)
+    _add(costs, "the load generator", counted.cpu[0], counted.rates[0])
+    return counted.rates[0]
+
+
+def _add(costs: Costs, who: str, seconds: float, events: float) -> None:
+    costs.setdefault(who, []).append(seconds * 1e6 / events)
+
+
+def _said(what: str, costs: Costs) -> str:
+    return f"{what}: " + ", ".join(f"{who} {median(used):.1f}" for who, used in costs.items())
 
 
 @contextmanager
@@ -93,7 +120,7 @@ def _held(parts: Stage, name: str) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
-async def _insert(parts: Stage, seconds: float) -> float:
+async def _insert(parts: Stage, seconds: float, costs: Costs) -> float:
     """Insert from two connections, as the API has two transactions under way. Returns rows/s."""
 
     async def one() -> int:
@@ -115,6 +142,8 @@ async def _insert(parts: Stage, seconds: float) -> float:
         finally:
             await connection.close()
 
-    began = time.monotonic()
-    inserted = await asyncio.gather(one(), one())
-    return sum(inserted) / (time.monotonic() - began)
+    began, client, postgres = time.monotonic(), time.process_time(), parts.cpu()["postgres"]
+    inserted = sum(await asyncio.gather(one(), one()))
+    _add(costs, "PostgreSQL", parts.cpu()["postgres"] - postgres, inserted)
+    _add(costs, "the client", time.process_time() - client, inserted)
+    return inserted / (time.monotonic() - began)

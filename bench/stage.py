@@ -152,18 +152,15 @@ class Stage:
         """Wait until our processes have nothing to do: less than a tenth of a core together."""
 
         async def idle() -> bool:
-            before, began = self._cpu(), time.monotonic()
+            before, began = sum(self.cpu().values()), time.monotonic()
             await asyncio.sleep(0.5)
-            return (self._cpu() - before) / (time.monotonic() - began) < 0.1
+            return (sum(self.cpu().values()) - before) / (time.monotonic() - began) < 0.1
 
         await until(idle, within, "the processes do not come to rest")
 
-    def _cpu(self) -> float:
-        return sum(
-            sum(process.cpu_times()[:2])
-            for child in self.children.values()
-            for process in _tree(child.pid)
-        )
+    def cpu(self) -> dict[str, float]:
+        """Seconds of processor time that every part has used, with its children, ended or not."""
+        return {name: sum(map(_cpu, _tree(child.pid))) for name, child in self.children.items()}
 
     def memory(self) -> dict[str, tuple[float, float]]:
         """MB of every part with its own children: resident (summed), and proportional."""
@@ -172,6 +169,12 @@ class Stage:
             infos = [process.memory_full_info() for process in _tree(child.pid)]
             sizes[name] = (sum(i.rss for i in infos) / 1e6, sum(i.pss for i in infos) / 1e6)
         return sizes
+
+
+def _cpu(process: psutil.Process) -> float:
+    with contextlib.suppress(psutil.NoSuchProcess):  # what it used is its parent's by now
+        return sum(process.cpu_times()[:4])
+    return 0.0
 
 
 def _tree(pid: int) -> list[psutil.Process]:
