@@ -173,7 +173,7 @@ class Stage:
 
 def _cpu(process: psutil.Process) -> float:
     with contextlib.suppress(psutil.NoSuchProcess):  # what it used is its parent's by now
-        return sum(process.cpu_times()[:4])
+        return float(sum(process.cpu_times()[:4]))
     return 0.0
 
 

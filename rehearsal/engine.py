@@ -1,20 +1,23 @@
 """What a server and a worker do for workflows, in this process and in virtual time."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.common.v1 import Payload
 from temporalio.worker import WorkflowRunner
 
 from domain import wording
 from rehearsal.calls import Activities, Call
 from rehearsal.clock import Clock
 from rehearsal.execution import Execution
+from rehearsal.protocol.values import CONVERTER
 
 _PATIENCE = 10.0
 _HEAD, _TAIL = 20, 60  # lines
@@ -54,6 +57,7 @@ class Engine:
     Args:
         clock: the time, for workflows, activities and the store alike.
         activities: by name.
+        workflows: those that others may start as their children, by name.
         runner: what runs workflows; by default without a sandbox.
         replays: after each activation, play everything again from the start and compare.
         suggests_new: tell workflows at every chance that their history is long.
@@ -65,11 +69,13 @@ class Engine:
         activities: Activities,
         runner: WorkflowRunner | None = None,
         *,
+        workflows: Mapping[str, type] = MappingProxyType({}),
         replays: bool = False,
         suggests_new: bool = False,
     ) -> None:
         self.clock = clock
         self.activities = activities
+        self.workflows = workflows
         self.runner = runner
         self.replays = replays
         self.suggests_new = suggests_new
@@ -79,7 +85,13 @@ class Engine:
 
     def start(self, cls: type, workflow_id: str, argument: Any, **about: Any) -> Execution:
         """Start a workflow; see `Execution`."""
-        execution = Execution(self, cls, workflow_id, argument, **about)
+        return self.start_with(cls, workflow_id, CONVERTER.to_payloads([argument]), **about)
+
+    def start_with(
+        self, cls: type, workflow_id: str, arguments: Sequence[Payload], **about: Any
+    ) -> Execution:
+        """Start a workflow with its arguments as they travel."""
+        execution = Execution(self, cls, workflow_id, arguments, **about)
         self.executions[workflow_id] = execution
         return execution
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from temporalio.api.common.v1 import Payload
@@ -18,6 +18,7 @@ from temporalio.worker import WorkflowInstance
 from domain import wording
 from rehearsal.calls import Call, NotPlayed
 from rehearsal.clock import Due
+from rehearsal.family import Family
 from rehearsal.protocol import commands, instance, jobs
 from rehearsal.protocol.jobs import Job
 from rehearsal.protocol.values import CONVERTER, Identity
@@ -59,6 +60,7 @@ class Execution:
         mistake: the error in its code, or of an activity, that parks it; else None.
         attributes: its search attributes.
         runs: how many runs there were; continuing as new makes another.
+        type: its workflow type.
     """
 
     def __init__(
@@ -66,10 +68,13 @@ class Execution:
         engine: "Engine",
         cls: type,
         workflow_id: str,
-        argument: Any,
+        arguments: Sequence[Payload],
         *,
         queue: str = "rehearsal",
         attributes: TypedSearchAttributes = TypedSearchAttributes.empty,
+        parent: Identity | None = None,
+        ended: Callable[["Execution"], None] = lambda _: None,
+        mistaken: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self.workflow_id = workflow_id
         self.status = Status.RUNNING
@@ -83,13 +88,17 @@ class Execution:
         self._runs_before = 0
         self._engine = engine
         self._cls = cls
-        self._type = cls.__name__
+        self.type = instance.workflow_type(cls)
         self._queue = queue
+        self._parent = parent
+        self._ended = ended
+        self._parks = mistaken
+        self._family = Family(engine, self.type, tell=self.tell, mistaken=self._mistaken)
         self._inbox: list[Job] = []
         self._told: BaseException | None = None
         self._updates: dict[str, asyncio.Future[Any]] = {}
         self._ids = count(1)
-        self._begin(CONVERTER.to_payloads([argument]), None)
+        self._begin(arguments, None)
 
     def _begin(self, arguments: Sequence[Payload], previous: str | None) -> None:
         self.runs += 1
@@ -97,13 +106,14 @@ class Execution:
         now = self._engine.clock()
         self._identity = Identity(
             workflow_id=self.workflow_id,
-            workflow_type=self._type,
+            workflow_type=self.type,
             run_id=run_id,
             first_run_id=f"{self.workflow_id} run 1",
             continued_run_id=previous,
             task_queue=self._queue,
             attributes=self.attributes,
             started_at=now,
+            parent=self._parent,
         )
         self._timers: dict[int, _Timer] = {}
         self._calls: dict[int, Call] = {}
@@ -121,6 +131,11 @@ class Execution:
     # What happens to it.
 
     @property
+    def run_id(self) -> str:
+        """The run that it is in."""
+        return self._identity.run_id
+
+    @property
     def over(self) -> bool:
         """Whether it has ended."""
         return self.status is not Status.RUNNING
@@ -133,6 +148,10 @@ class Execution:
 
     def signal(self, name: str, *arguments: Any) -> None:
         """A signal."""
+        self.receive(name, CONVERTER.to_payloads(arguments))
+
+    def receive(self, name: str, arguments: Sequence[Payload]) -> None:
+        """A signal, as it travels."""
         event = self._length + len(self._inbox) + 1
         self.tell(jobs.signals(name, arguments, event))
 
@@ -173,22 +192,33 @@ class Execution:
     # What it does.
 
     def awaits(self) -> list[Awaited]:
-        """Its timers, and activities that are to be tried again; the next one first."""
+        """Its timers, and activities that are to be tried again; the next one first.
+
+        Those of its children are among them.
+        """
         due = [(timer.due, timer.what) for timer in self._timers.values()]
         due.extend(
             (call.retry_at, f"another try of {call.command.name!r}")
             for call in self._calls.values()
             if call.retry_at is not None
         )
-        return [Awaited(what, each.at) for each, what in sorted(due, key=itemgetter(0))]
+        mine = [Awaited(what, each.at) for each, what in sorted(due, key=itemgetter(0))]
+        theirs = [
+            Awaited(f"{child.type}: {each.what or 'a timer'}", each.until)
+            for child in self._family.under_way()
+            for each in child.awaits()
+        ]
+        return sorted([*mine, *theirs], key=attrgetter("until"))
 
     def running(self) -> Iterator[Call]:
         """The activities that are under way."""
         return (call for call in self._calls.values() if call.running)
 
     def retrying(self) -> list[Call]:
-        """The activities that will be tried again."""
-        return [call for call in self._calls.values() if call.retry_at is not None]
+        """The activities that will be tried again, its children's among them."""
+        mine = [call for call in self._calls.values() if call.retry_at is not None]
+        theirs = (call for child in self._family.under_way() for call in child.retrying())
+        return [*mine, *theirs]
 
     def take_turn(self) -> None:
         """Hand it what has happened, and do what it wants."""
@@ -210,7 +240,7 @@ class Execution:
         self._length += _TASK + len(jobs) + len(wanted)
         if self._engine.replays:
             self._record.add(act, completion)
-            self._record.check(self._type, self._make)
+            self._record.check(self.type, self._make)
         for want in wanted:
             self._do(want)
             if isinstance(want, _LAST):  # what follows is dropped, as the SDK's core does
@@ -241,7 +271,7 @@ class Execution:
                 self.attributes = self._merged(attributes)
             case commands.Answer():
                 self._answer(want)
-            case commands.Patch():
+            case commands.Patch() | commands.Nothing():
                 pass
             case commands.Complete(value):
                 self.result = value
@@ -253,9 +283,17 @@ class Execution:
                 self._end(Status.CANCELED)
             case commands.Continue(workflow_type, arguments):
                 self._continue(workflow_type, arguments)
+            case commands.StartChild():
+                self._family.start(want, self._identity)
+            case commands.CancelChild(seq):
+                self._family.cancel(seq)
+            case commands.SignalOther():
+                self._family.signal(want)
+            case commands.CancelOther():
+                self._family.cancel_other(want)
             case commands.Foreign(kind):
                 raise NotPlayed(
-                    f"{self._type} asks for {kind.replace('_', ' ')}, which a rehearsal does "
+                    f"{self.type} asks for {kind.replace('_', ' ')}, which a rehearsal does "
                     "not play: test this journey on Temporal's time-skipping server"
                 )
 
@@ -267,7 +305,7 @@ class Execution:
         function = self._engine.activities.get(command.name)
         if function is None:
             raise NotPlayed(
-                f"{self._type} calls the activity {command.name!r}, which this rehearsal does "
+                f"{self.type} calls the activity {command.name!r}, which this rehearsal does "
                 "not have: give it, as in Rehearsal(activities=[…])"
             )
         call = self._calls[command.seq] = Call(
@@ -298,15 +336,16 @@ class Execution:
         return TypedSearchAttributes(list(pairs.values()))
 
     def _continue(self, workflow_type: str, arguments: Sequence[Payload]) -> None:
-        if workflow_type not in {"", self._type}:
-            raise NotPlayed(f"{self._type} continues as {workflow_type}: that is not played")
+        if workflow_type not in {"", self.type}:
+            raise NotPlayed(f"{self.type} continues as {workflow_type}: that is not played")
         at_once = self.runs - self._runs_before if self._engine.clock() == self._moment else 0
         if at_once >= _OFTEN:
-            raise NotPlayed(f"{self._type} went on in {at_once} new runs, and no time has passed")
+            raise NotPlayed(f"{self.type} went on in {at_once} new runs, and no time has passed")
         if not at_once:
             self._moment, self._runs_before = self._engine.clock(), self.runs
         self._note(f"continues as new, after {self._length} events")
         self._stop()
+        self._family.close()
         instance.evict(self._instance)
         self._begin(arguments, self._identity.run_id)
 
@@ -316,6 +355,8 @@ class Execution:
         self.status = status
         self._note(f"{status.name.lower()}" + (f": {self.failure}" if self.failure else ""))
         self._stop()
+        self._family.close()
+        self._ended(self)
 
     def _stop(self) -> None:
         for timer in self._timers.values():
@@ -333,6 +374,7 @@ class Execution:
         if self.mistake is None:
             self._note(f"parked by a mistake: {error!r}")
         self.mistake = error
+        self._parks(error)
 
     def let_go(self) -> None:
         """Let go of everything; nothing can be asked afterwards."""

@@ -29,6 +29,7 @@ from rehearsal.clock import Clock
 from rehearsal.engine import Engine, shortened
 from rehearsal.people import Enrollment, Person, Row
 from rehearsal.play import Play
+from rehearsal.protocol.instance import workflow_type
 from rehearsal.store import MemoryStore
 from worker.sandbox import sandbox
 from workflows import Journey
@@ -84,6 +85,7 @@ class Rehearsal:
         zone: an IANA name.
         journeys: those that others lead into, beside the ones in `journeys/`.
         activities: those of your own that the journeys call.
+        workflows: those of your own that the journeys start as their children.
         renderer: makes the words; by default from the templates in `journeys/`.
         sandboxed: run journeys in the sandbox, as the worker does; slower.
         replays: after each step, play the journey again from its start and compare: a journey
@@ -104,6 +106,7 @@ class Rehearsal:
         *,
         journeys: Iterable[type[Journey[Any, Any]]] = (),
         activities: Iterable[Callable[..., Any]] = (),
+        workflows: Iterable[type] = (),
         renderer: Renderer | None = None,
         sandboxed: bool = False,
         replays: bool = False,
@@ -139,6 +142,7 @@ class Rehearsal:
                 ]
             ),
             sandbox() if sandboxed else None,
+            workflows={workflow_type(cls): cls for cls in workflows},
             replays=replays,
             suggests_new=continues,
         )

@@ -10,11 +10,13 @@ from temporalio.bridge.proto.workflow_commands import (
     ActivityCancellationType,
     ScheduleActivity,
     ScheduleLocalActivity,
+    StartChildWorkflowExecution,
     WorkflowCommand,
 )
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.common import RetryPolicy, TypedSearchAttributes
 from temporalio.converter import decode_typed_search_attributes
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from rehearsal.protocol.values import CONVERTER, FAILURES
 
@@ -119,8 +121,60 @@ class Continue:
 
 
 @dataclass(frozen=True, slots=True)
+class StartChild:
+    """Start a child workflow.
+
+    Attributes:
+        queue: its task queue; empty: the parent's.
+        when_cancelled: what becomes of it when the parent cancels it.
+        when_closed: what becomes of it when the parent ends before it does.
+        again: how it says to be tried or started again, or empty.
+    """
+
+    seq: int
+    workflow_id: str
+    workflow_type: str
+    arguments: Sequence[Payload]
+    queue: str
+    attributes: TypedSearchAttributes
+    when_cancelled: ChildWorkflowCancellationType
+    when_closed: ParentClosePolicy
+    again: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelChild:
+    """Ask a child to stop, as it was said when it was started."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalOther:
+    """Signal another workflow, a child among them."""
+
+    seq: int
+    workflow_id: str
+    name: str
+    arguments: Sequence[Payload]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOther:
+    """Ask another workflow to stop."""
+
+    seq: int
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """What needs no doing: a signal that is taken back has arrived already."""
+
+
+@dataclass(frozen=True, slots=True)
 class Foreign:
-    """A command that is not played here, such as a child workflow."""
+    """A command that is not played here, such as a Nexus operation."""
 
     kind: str
 
@@ -137,6 +191,11 @@ Command = (
     | Fail
     | Cancelled
     | Continue
+    | StartChild
+    | CancelChild
+    | SignalOther
+    | CancelOther
+    | Nothing
     | Foreign
 )
 
@@ -187,6 +246,19 @@ def _command(command: WorkflowCommand) -> Command:  # noqa: C901, PLR0911, PLR09
         case "continue_as_new_workflow_execution":
             new = command.continue_as_new_workflow_execution
             return Continue(new.workflow_type, list(new.arguments))
+        case "start_child_workflow_execution":
+            return _start_child(command.start_child_workflow_execution)
+        case "cancel_child_workflow_execution":
+            return CancelChild(command.cancel_child_workflow_execution.child_workflow_seq)
+        case "signal_external_workflow_execution":
+            signal = command.signal_external_workflow_execution
+            other = signal.child_workflow_id or signal.workflow_execution.workflow_id
+            return SignalOther(signal.seq, other, signal.signal_name, list(signal.args))
+        case "request_cancel_external_workflow_execution":
+            request = command.request_cancel_external_workflow_execution
+            return CancelOther(request.seq, request.workflow_execution.workflow_id)
+        case "cancel_signal_workflow":
+            return Nothing()
         case kind:
             return Foreign(str(kind))
 
@@ -218,6 +290,21 @@ def _schedule(asked: ScheduleActivity | ScheduleLocalActivity, summary: str) -> 
         abandon=asked.cancellation_type == ActivityCancellationType.ABANDON,
         patient=asked.cancellation_type == ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
+    )
+
+
+def _start_child(asked: StartChildWorkflowExecution) -> StartChild:
+    again = "a retry policy" if asked.HasField("retry_policy") else ""
+    return StartChild(
+        seq=asked.seq,
+        workflow_id=asked.workflow_id,
+        workflow_type=asked.workflow_type,
+        arguments=list(asked.input),
+        queue=asked.task_queue,
+        attributes=decode_typed_search_attributes(asked.search_attributes),
+        when_cancelled=ChildWorkflowCancellationType(asked.cancellation_type),
+        when_closed=ParentClosePolicy(asked.parent_close_policy),
+        again="a cron schedule" if asked.cron_schedule else again,
     )
 
 

@@ -56,8 +56,8 @@ def make(
         headers={},
         namespace=NAMESPACE,
         original_execution_run_id=identity.run_id,
-        parent=None,
-        root=None,
+        parent=_parent(identity.parent),
+        root=_root(identity.parent),
         priority=Priority.default,
         raw_memo={},
         retry_policy=None,
@@ -92,6 +92,31 @@ def make(
             last_failure=None,
         )
     )
+
+
+def workflow_type(cls: type) -> str:
+    """The name of a workflow.
+
+    Raises:
+        ValueError: the class is none.
+    """
+    return workflow._Definition.must_from_class(cls).name or cls.__name__  # noqa: SLF001
+
+
+def _parent(parent: Identity | None) -> workflow.ParentInfo | None:
+    if parent is None:
+        return None
+    return workflow.ParentInfo(
+        namespace=NAMESPACE, run_id=parent.run_id, workflow_id=parent.workflow_id
+    )
+
+
+def _root(parent: Identity | None) -> workflow.RootInfo | None:
+    if parent is None:
+        return None
+    while parent.parent is not None:
+        parent = parent.parent
+    return workflow.RootInfo(run_id=parent.first_run_id, workflow_id=parent.workflow_id)
 
 
 def activation(

@@ -15,7 +15,11 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Identity:
-    """What a workflow's run may know of itself."""
+    """What a workflow's run may know of itself.
+
+    Attributes:
+        parent: the workflow whose child it is, or None.
+    """
 
     workflow_id: str
     workflow_type: str
@@ -25,3 +29,4 @@ class Identity:
     task_queue: str
     attributes: TypedSearchAttributes
     started_at: datetime
+    parent: "Identity | None" = None

@@ -18,6 +18,7 @@ from rehearsal import DidNotPark, NeverEnds, NotDeterministic, NotEntered, NotPl
 from rehearsal.calls import by_name
 from rehearsal.clock import Clock
 from rehearsal.engine import Engine
+from tests.unit.family_specimens import Errand, Mistaken, Sends, TriesAgain
 from tests.unit.rehearsal_specimens import (
     DAY,
     HOUR,
@@ -213,13 +214,34 @@ async def test_8_a_scope_stops_an_activity_that_is_to_be_tried_again() -> None:
 
 @pytest.mark.parametrize(
     ("journey", "said"),
-    [(Tries, "the activity 'stock'"), (HasAChild, "start child workflow execution")],
+    [(Tries, "the activity 'stock'"), (HasAChild, "the workflow 'Child'")],
 )
 async def test_what_is_not_played_is_named(
     rehearsal: Rehearsal, journey: type[Journey[CartAbandoned]], said: str
 ) -> None:
     with pytest.raises(NotPlayed, match=said):
         await rehearsal.play(journey, CART)
+
+
+async def test_a_child_is_played_in_the_journeys_time() -> None:
+    async with Rehearsal(at=NOON, workflows=[Errand], replays=True) as rehearsal:
+        play = await rehearsal.play(Sends, CART)
+        (awaited,) = play.awaits
+        assert (awaited.what, awaited.until - rehearsal.now) == ("Errand: a timer", HOUR)
+        assert (await play.ends()).reason == "c1 in time"
+        assert rehearsal.now.hour == 13
+
+
+async def test_a_mistake_of_a_child_is_the_journeys() -> None:
+    async with Rehearsal(workflows=[Mistaken]) as rehearsal:
+        with pytest.raises(ZeroDivisionError):
+            await rehearsal.play(Sends, CART)
+
+
+async def test_a_child_that_would_be_tried_again_is_not_played() -> None:
+    async with Rehearsal(workflows=[Errand]) as rehearsal:
+        with pytest.raises(NotPlayed, match="Errand with a retry policy"):
+            await rehearsal.play(TriesAgain, CART)
 
 
 async def test_an_update_is_checked_and_answered(rehearsal: Rehearsal) -> None:
