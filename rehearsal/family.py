@@ -105,7 +105,8 @@ class Family:
         when = child.command.when_cancelled
         if when is not kinds.ABANDON:
             child.execution.cancel()
-        if when is not kinds.WAIT_CANCELLATION_COMPLETED:
+        # Of the two that wait the SDK's core makes no difference.
+        if when in (kinds.ABANDON, kinds.TRY_CANCEL):
             self._resolve(child.command, child.execution, CancelledError("Child cancelled"))
 
     def under_way(self) -> list["Execution"]:

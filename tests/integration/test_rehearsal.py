@@ -242,21 +242,12 @@ STORIES: list[tuple[AnyJourney, Callable[[Course], Awaitable[None]], list[Provid
     (family.Sends, _nothing, []),
     (family.SendsAnother, _nothing, []),
     (family.Stops, _is_bought_within_the_hour, []),
-    (family.StopsAtOnce, _is_bought_within_the_hour, []),
     (family.Hurries, _nothing, []),
 ]
 
 
-@pytest.mark.parametrize(
-    ("journey", "happens", "answers", "run_length"),
-    [
-        (*story, run_length)
-        for story in STORIES
-        for run_length in (None, 0)
-        # The time-skipping server stands still where nobody waits for a child of an earlier run.
-        if (story[0], run_length) != (family.StopsAtOnce, 0)
-    ],
-)
+@pytest.mark.parametrize("run_length", [None, 0])
+@pytest.mark.parametrize(("journey", "happens", "answers"), STORIES)
 async def test_a_rehearsal_tells_the_story_that_a_server_tells(
     skipping: WorkflowEnvironment,
     journey: AnyJourney,

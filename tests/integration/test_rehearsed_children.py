@@ -14,7 +14,7 @@ from rehearsal.clock import Clock
 from rehearsal.engine import Engine
 from rehearsal.protocol.values import CONVERTER
 from tests.patience import eventually
-from tests.unit.family_specimens import POLICIES, Errand, Leaves, Shouts
+from tests.unit.family_specimens import POLICIES, Errand, Leaves, LetsGo, Shouts
 
 
 def rehearsed(cls: type, workflow_id: str, argument: Any) -> Engine:
@@ -27,7 +27,7 @@ def worker(temporal: WorkflowEnvironment) -> Worker:
     return Worker(
         temporal.client,
         task_queue="children",
-        workflows=[Errand, Leaves, Shouts],
+        workflows=[Errand, Leaves, LetsGo, Shouts],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
 
@@ -57,6 +57,26 @@ async def test_what_is_said_to_others_arrives_or_is_answered_as_by_the_server(
     assert result is not None
     assert CONVERTER.from_payloads([result], [list[str]]) == [truth]
     assert truth[2:] == ["well", "well"]
+    await engine.close()
+
+
+@pytest.mark.parametrize("kind", ["ABANDON", "TRY_CANCEL"])
+async def test_a_child_that_is_let_go_is_as_the_server_has_it(
+    temporal: WorkflowEnvironment, kind: str
+) -> None:
+    name = f"lets go by {kind}"
+    engine = rehearsed(LetsGo, name, kind)
+    await engine.settle()
+    result = engine.executions[name].result
+    assert result is not None
+    async with worker(temporal):
+        truth = await temporal.client.execute_workflow(
+            LetsGo.run, kind, id=name, task_queue="children"
+        )
+        child = temporal.client.get_workflow_handle(f"errand of {name}")
+        await eventually(lambda: _status(child), lambda status: status is Status.TERMINATED)
+    assert CONVERTER.from_payloads([result], [str]) == [truth]
+    assert engine.executions[f"errand of {name}"].status is Status.TERMINATED
     await engine.close()
 
 

@@ -128,17 +128,6 @@ class SendsAnother(Journey[CartAbandoned], listens=[PurchaseMade]):
         return Outcome.completed(await self.step("other", str, fail))
 
 
-async def _stopped(cart: CartAbandoned, kind: ChildWorkflowCancellationType) -> str:
-    said: str = await workflow.execute_child_workflow(
-        "Errand",
-        cart.cart_id,
-        id=child_id("errand"),
-        result_type=str,
-        cancellation_type=kind,
-    )
-    return said
-
-
 @workflow.defn
 class Stops(Journey[CartAbandoned], listens=[PurchaseMade]):
     """Does not want its errand any more when the cart is bought; it tidies up first."""
@@ -146,25 +135,16 @@ class Stops(Journey[CartAbandoned], listens=[PurchaseMade]):
     @workflow.run
     async def run(self, cart: CartAbandoned) -> Outcome:
         """Wait for it, or for the purchase."""
-        kind = ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED
         began = await self.now()
         async with self.until(PurchaseMade) as bought:
-            await self.step("errand", str, lambda: _stopped(cart, kind), whole=False)
-        minutes = (await self.now() - began).seconds // 60
-        return Outcome.completed(f"bought: {bool(bought)}, after {minutes} minutes")
-
-
-@workflow.defn
-class StopsAtOnce(Journey[CartAbandoned], listens=[PurchaseMade]):
-    """The same, and it does not wait for that."""
-
-    @workflow.run
-    async def run(self, cart: CartAbandoned) -> Outcome:
-        """Wait for it, or for the purchase."""
-        kind = ChildWorkflowCancellationType.TRY_CANCEL
-        began = await self.now()
-        async with self.until(PurchaseMade) as bought:
-            await self.step("errand", str, lambda: _stopped(cart, kind), whole=False)
+            await self.step(
+                "errand",
+                str,
+                lambda: workflow.execute_child_workflow(
+                    "Errand", cart.cart_id, id=child_id("errand"), result_type=str
+                ),
+                whole=False,
+            )
         minutes = (await self.now() - began).seconds // 60
         return Outcome.completed(f"bought: {bool(bought)}, after {minutes} minutes")
 
@@ -217,6 +197,27 @@ class Shouts:
         """Say it."""
         child = await workflow.start_child_workflow("Errand", what, id=child_id("errand"))
         return await shouted(child.id)
+
+
+@workflow.defn
+class LetsGo:
+    """Does not want its errand any more, and does not wait for it to tidy up."""
+
+    @workflow.run
+    async def run(self, kind: str) -> str:
+        """Ask it to stop, in one way or another."""
+        child = await workflow.start_child_workflow(
+            "Errand",
+            kind,
+            id=child_id("errand"),
+            cancellation_type=ChildWorkflowCancellationType[kind],
+        )
+        child.cancel()
+        try:
+            said: str = await child
+        except ChildWorkflowError as error:
+            said = f"{error.workflow_id}: {type(error.cause).__name__}"
+        return said
 
 
 POLICIES = (
