@@ -354,6 +354,20 @@ async def test_the_same_report_twice_is_one_decision_and_the_counts_stay_right(
     assert {key: n for key, n in counts.items() if n} == {("sent", "email"): 1}
 
 
+async def test_what_is_told_again_and_again_keeps_the_beginning_of_its_story_and_the_end(
+    real: PostgresWorld,
+) -> None:
+    message = await unknown(real)
+    told: list[Event] = [EmailBounced(email_id=message), EmailDelivered(email_id=message)]
+    reports = [track(real.user_id, told[number % 2]) for number in range(99)]
+    await real.accept(*reports, track(real.user_id, EmailOpened(email_id=message)))
+    row = await real.pool.fetchrow("select verdict, reason, decisions from message")
+    assert (row["verdict"], row["reason"]) == ("sent", "delivered")
+    assert len(row["decisions"]) == 50
+    assert [row["decisions"][which]["verdict"] for which in (0, -1)] == ["sending", "sent"]
+    assert row["decisions"][-1]["detail"] == "email_opened"
+
+
 async def test_many_reports_at_once_and_the_providers_answer_are_one_story(
     real: PostgresWorld,
 ) -> None:
