@@ -1,5 +1,6 @@
--- Taking a report, once more: what is told of a message again and again does not make its row grow.
--- See outcomes_1.sql for what it calls.
+-- Taking a report, once more: what is told of a message again and again does not make its row grow,
+-- and who unsubscribes by a message is unsubscribed where it went, whoever the event is about. See
+-- outcomes_1.sql for what it calls.
 
 -- Take a report. Of several about one message what happened last counts, in whatever order they
 -- are told. What was accepted stays sent, though it came back; then it neither counts for a cap
@@ -10,6 +11,7 @@ returns boolean language plpgsql as $$
 declare
     v_before message;
     v_after message;
+    v_address text;
     v_says text := p_report ->> 'says';
     v_detail text := p_report ->> 'detail';
 begin
@@ -18,11 +20,15 @@ begin
         where id = p_report ->> 'message_id' and customer_id = p_customer
         and channel = p_report ->> 'channel' for no key update;
     if v_says in ('unsubscribed', 'resubscribed') then
+        -- Who knows the message has it, though a browser tells it of a device without a name.
+        v_address := coalesce(v_before.address, (
+            select address from message
+            where id = p_report ->> 'message_id' and channel = p_report ->> 'channel'));
         perform suppress(p_report ->> 'channel', address, v_says = 'unsubscribed', v_detail, p_at)
             from (
-                select v_before.address where v_before.address is not null
+                select v_address where v_address is not null
                 union all
-                select value from address where v_before.address is null
+                select value from address where v_address is null
                     and customer_id = p_customer and channel = p_report ->> 'channel') a (address);
     end if;
     if v_before.id is null or v_says = 'resubscribed' or v_before.reported_at > p_at then

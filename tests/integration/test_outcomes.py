@@ -304,6 +304,22 @@ async def test_somebody_elses_report_changes_nothing_of_a_message(real: Postgres
     assert set(await real.addresses()) == {"email", "push"}
 
 
+async def test_who_unsubscribes_by_a_message_is_unsubscribed_where_it_went_whoever_says_so(
+    real: PostgresWorld,
+) -> None:
+    message = await unknown(real)
+    # The page behind the link is open on a device that nobody has named, or on another's.
+    unsubscribes = track("bob", Unsubscribed(email_id=message), at=START)
+    await real.accept(tell("bob", email="bob@shop.example"), unsubscribes)
+    refused = await real.gate.decide(await _now(real, step="b"), by_email())
+    assert isinstance(refused, Suppressed)
+    assert refused.reason is Reason.UNSUBSCRIBED
+    assert await real.pool.fetchval("select string_agg(address, ' ') from suppression") == (
+        "ada@shop.example"
+    )
+    assert ("unknown", "provider_did_not_say") in await real.verdicts()
+
+
 async def test_a_report_for_a_customer_who_was_merged_finds_the_message(
     real: PostgresWorld,
 ) -> None:

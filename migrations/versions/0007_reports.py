@@ -1,4 +1,4 @@
-"""What is told of a message again and again does not make its row grow without end."""
+"""Reports do not make a row grow without end, and unsubscribing by a message always counts."""
 
 from pathlib import Path
 
