@@ -16,14 +16,18 @@ LONGEST_ADDRESS = 2_000
 
 
 def read_identify(
-    item: Mapping[str, Any],
+    item: Mapping[str, Any], around: Mapping[str, Any] | None
 ) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
     """The event's name, its content and its effects.
+
+    Args:
+        item: the call.
+        around: the context that its batch states for all of its calls.
 
     Raises:
         Refused: an address is none, or a name or an address is too long.
     """
-    beneath, above = _beneath(item), object_of(item, "traits") or {}
+    beneath, above = _beneath(item, around), object_of(item, "traits") or {}
     traits = {**_in_our_words(beneath), **_in_our_words(above)}
     effects: dict[str, Any] = {"traits": traits}
     for name in traits:
@@ -59,17 +63,18 @@ def _in_our_words(traits: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _beneath(item: Mapping[str, Any]) -> Mapping[str, Any]:
+def _beneath(item: Mapping[str, Any], around: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """What a call's context says of the customer; its own traits count more.
 
     RudderStack's libraries have an identify's traits there, most of them only there. Libraries of
-    devices say where the device is, how its user reads, and where it is pushed to.
+    devices say where the device is, how its user reads, and where it is pushed to; of a batch's
+    calls its own context may say so.
     """
     context = object_of(item, "context") or {}
     traits = context.get("traits")
     if traits is not None and not isinstance(traits, dict):
         raise Refused("context.traits must be an object", field="context.traits")
-    return {**_of_the_device(context), **(traits or {})}
+    return {**_of_the_device({**(around or {}), **context}), **(traits or {})}
 
 
 def _of_the_device(context: Mapping[str, Any]) -> Mapping[str, str]:

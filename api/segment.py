@@ -79,7 +79,7 @@ class SegmentReader:
         if kind == "track":
             name, content, effects = self._track(item, message_id, occurred_at, post.received_at)
         elif kind == "identify":
-            name, content, effects = read_identify(item)
+            name, content, effects = read_identify(item, post.context)
             if self._audiences.concerned(content):
                 effects["computed"] = []
         elif kind in _RECORDED:

@@ -1,4 +1,7 @@
-"""What is told of messages, taken in memory as `migrations/functions/outcomes_1.sql` has it."""
+"""What is told of messages, taken in memory as `migrations/functions/outcomes_2.sql` has it.
+
+But for who unsubscribes by another customer's message: nobody's device is without a name here.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

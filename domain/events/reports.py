@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel
 from domain.events.base import PART, Event
 
 _LONGEST_DETAIL = 500
-_OURS = re.compile(r"<?(msg_\w+)(?:@[^\s<>]*)?>?")
+_OURS = re.compile(r"<?(msg_\w{1,64})(?:@[^\s<>]*)?>?")
 _FOR_GOOD = frozenset({"hard", "permanent"})
 
 

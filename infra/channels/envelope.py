@@ -125,9 +125,12 @@ def check_headers(headers: Mapping[str, str]) -> None:
     """Check headers for `compose`.
 
     Raises:
-        ValueError: one of them is none, or has a meaning of its own.
+        ValueError: one of them is none, is there twice, or has a meaning of its own.
     """
+    names = [name.lower() for name in headers]
     for name, value in headers.items():
+        if names.count(name.lower()) > 1:
+            raise ValueError(f"{name!r} is set more than once")
         if not _HEADER.fullmatch(name) or name.lower().startswith(_OWN_MEANING):
             raise ValueError(f"{name!r} cannot be set: choose a name such as X-…")
         if not value.isascii() or not value.isprintable():

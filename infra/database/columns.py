@@ -11,6 +11,8 @@ from typing import cast
 
 Column = Sequence[str | None]
 
+_SPACE = ord(" ")
+
 
 def arrays(types: Sequence[str]) -> str:
     """SQL: arrays of these types, from the parameters that `parameters` makes."""
@@ -28,7 +30,7 @@ def parameters(columns: Sequence[Column]) -> list[str | None]:
     A column of nothing but None is null: no array, which costs nothing.
     """
     everything = "".join(["".join(filter(None, column)) for column in columns])
-    absent = (mark for mark in _marks() if mark not in everything)
+    absent = _absent(everything)
     separator, null = next(absent), next(absent)
     return [*(_joined(column, separator, null) for column in columns), separator, null]
 
@@ -44,9 +46,16 @@ def moments(times: Iterable[datetime]) -> list[str]:
     return texts
 
 
-def _marks() -> Iterator[str]:
-    """Characters that PostgreSQL takes, without end; those first that texts rarely have."""
-    return (chr(code) for code in count(1) if not 0xD800 <= code <= 0xDFFF)  # noqa: PLR2004 - no surrogates
+def _absent(text: str) -> Iterator[str]:
+    """Characters that PostgreSQL takes and a text does not have, those first that it rarely has."""
+    yield from (mark for mark in map(chr, range(1, _SPACE)) if mark not in text)
+    # Who wants to can say them all; to look for each of those would take minutes.
+    said = set(text)
+    yield from (
+        mark
+        for code in count(_SPACE)
+        if not 0xD800 <= code <= 0xDFFF and (mark := chr(code)) not in said  # noqa: PLR2004 - no surrogates
+    )
 
 
 def _joined(column: Column, separator: str, null: str) -> str | None:

@@ -7,7 +7,7 @@ from temporalio import workflow
 
 from domain.events import QuoteAccepted, QuoteDeclined, QuotePrepared, QuoteViewed
 from domain.events.quotes import OfQuote
-from workflows import Journey, Outcome, Parameters, Reply, Template, Topic, email, webhook
+from workflows import Journey, Outcome, Parameters, Reply, Template, Topic, Until, email, webhook
 
 INVITATION = Template("quote_follow_up/invitation", QuotePrepared)
 REMINDER = Template("quote_follow_up/reminder", QuotePrepared)
@@ -107,19 +107,21 @@ class QuoteFollowUp(
             return look.quote_id == quote.quote_id and look.occurred_at >= left_until
 
         reply: Reply | None = None
-        async with self.until(QuoteViewed, where=another_visit) as back:
-            reply = await self.ask(
-                str(owner or "sales"),
-                f"Call now: your customer is looking at quote {quote.quote_id}",
-                details=f"So far: the customer {talk.step}."
-                + (" They are back, and nobody has called yet." if back_already else ""),
-                choices=["send the offer", "book a visit", "not reached", "not interested"],
-                deadline=call_by - now,
-                escalate_to="sales_lead",
-                escalate_after=max(call_by - within / 2 - now, timedelta(0)),
-                tell=webhook(TASK, quote, to="sales"),
-                step="call",
-            )
+        back: Until[QuoteViewed] | None = None
+        if call_by > now:  # it may have passed while the system was down
+            async with self.until(QuoteViewed, where=another_visit) as back:
+                reply = await self.ask(
+                    str(owner or "sales"),
+                    f"Call now: your customer is looking at quote {quote.quote_id}",
+                    details=f"So far: the customer {talk.step}."
+                    + (" They are back, and nobody has called yet." if back_already else ""),
+                    choices=["send the offer", "book a visit", "not reached", "not interested"],
+                    deadline=call_by - now,
+                    escalate_to="sales_lead",
+                    escalate_after=max(call_by - within / 2 - now, timedelta(0)),
+                    tell=webhook(TASK, quote, to="sales"),
+                    step="call",
+                )
         talk.call_by = call_by if back else None
         if back:
             return

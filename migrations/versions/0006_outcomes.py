@@ -29,6 +29,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # The version before does not know these reasons, and could not read the rows.
+    op.execute(
+        "update message set reason = case verdict when 'sent' then 'accepted_by_provider'"
+        " when 'rejected' then 'rejected_by_provider' else 'no_address' end"
+        " where reason in ('delivered', 'bounced', 'unsubscribed')"
+    )
     _install("accept_2.sql", "accept(")
     op.execute("drop function report(text, jsonb, timestamptz)")
     op.execute("drop function tell_settled(message, text)")

@@ -145,6 +145,13 @@ def test_a_header_with_a_meaning_of_its_own_cannot_be_set(name: str, value: str)
         EmailChannel("127.0.0.1", 25, "a@b.example", headers={name: value})
 
 
+def test_a_header_cannot_be_set_twice() -> None:
+    # Of some there may be one: no mail could be made, and every address would be dead.
+    twice = {"Reply-To": "a@b.example", "reply-to": "c@b.example"}
+    with pytest.raises(ConfigurationError, match="SOJOURN_EMAIL_HEADERS: 'Reply-To'"):
+        EmailChannel("127.0.0.1", 25, "a@b.example", headers=twice)
+
+
 async def test_emoji_survive_everywhere(mailbox: Mailbox, email: Channel) -> None:
     subject = f"Grüße 🛒 {FAMILY} " + "lang " * 30 + "🎉"
     key = f"journey/x/cus_1/🛒 ü%41/{'k' * 150}/email"

@@ -1,6 +1,7 @@
 """Columns that travel as texts arrive as they were."""
 
 import random
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -50,6 +51,13 @@ async def test_every_character_that_separates_may_also_be_said(pool: Pool) -> No
     sql = f"select {arrays(['text'])}"
     found = await pool.fetchval(sql, *parameters([[everything, None, everything]]))
     assert list(found) == [everything, None, everything]
+
+
+def test_who_says_every_character_there_is_does_not_keep_the_others_waiting() -> None:
+    plane = (chr(code) for code in range(1, 0x10000) if not 0xD800 <= code <= 0xDFFF)
+    began = time.process_time()
+    parameters([["x" * 2_000_000, "".join(plane)]])
+    assert time.process_time() - began < 2
 
 
 async def test_times_of_all_zones_and_years_arrive_as_they_were(pool: Pool) -> None:

@@ -10,12 +10,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from domain.enrollments import ALWAYS
+from domain.events import EmailBounced, EmailDelivered, Unsubscribed
+from domain.messages import Go, Reason, Verdict
 from infra.database import tables
 from infra.database.accept import Acceptor
 from infra.database.migrate import config, upgrade
 from infra.database.pool import Pool, sqlalchemy_url
 from tests.integration.test_accept import entry
 from tests.parts import Postgres
+from tests.worlds import ask, by_email, postgres_world
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -52,6 +55,36 @@ async def test_going_back_and_forth_keeps_what_both_know(pool: Pool, database_ur
     codes = await pool.fetch("select code from refusal order by id")
     assert [row["code"] for row in codes] == ["already_enrolled", "already_enrolled"]
     await acceptor.close()
+
+
+async def test_what_the_version_before_cannot_read_is_in_its_words(
+    pool: Pool, database_url: str
+) -> None:
+    world = await postgres_world(pool)
+    await world.arrives(email="ada@shop.example")
+    for number, told in enumerate((EmailDelivered, EmailBounced, EmailBounced)):
+        decision = await world.gate.decide(ask(world, heard=99, step=f"{number}"), by_email())
+        assert isinstance(decision, Go)
+        if number < 2:
+            await world.gate.complete(decision.message_id, Verdict.SENT, Reason.SENT)
+        await world.acknowledge(told(email_id=decision.message_id))
+    await world.acknowledge(Unsubscribed())
+    await world.gate.decide(ask(world, heard=99, step="3"), by_email())
+    reasons = "select step, verdict, reason from message order by step"
+    assert [row["reason"] for row in await pool.fetch(reasons)] == [
+        "delivered",
+        "bounced",
+        "bounced",
+        "unsubscribed",
+    ]
+    await asyncio.to_thread(command.downgrade, config(database_url), "0005")
+    await pool.expire_connections()
+    assert [(row["verdict"], row["reason"]) for row in await pool.fetch(reasons)] == [
+        ("sent", "accepted_by_provider"),
+        ("sent", "accepted_by_provider"),
+        ("rejected", "rejected_by_provider"),
+        ("suppressed", "no_address"),
+    ]
 
 
 async def test_every_migration_can_be_taken_back(postgres: Postgres) -> None:

@@ -304,6 +304,22 @@ async def test_somebody_elses_report_changes_nothing_of_a_message(real: Postgres
     assert set(await real.addresses()) == {"email", "push"}
 
 
+async def test_who_unsubscribes_by_a_message_is_unsubscribed_where_it_went_whoever_says_so(
+    real: PostgresWorld,
+) -> None:
+    message = await unknown(real)
+    # The page behind the link is open on a device that nobody has named, or on another's.
+    unsubscribes = track("bob", Unsubscribed(email_id=message), at=START)
+    await real.accept(tell("bob", email="bob@shop.example"), unsubscribes)
+    refused = await real.gate.decide(await _now(real, step="b"), by_email())
+    assert isinstance(refused, Suppressed)
+    assert refused.reason is Reason.UNSUBSCRIBED
+    assert await real.pool.fetchval("select string_agg(address, ' ') from suppression") == (
+        "ada@shop.example"
+    )
+    assert ("unknown", "provider_did_not_say") in await real.verdicts()
+
+
 async def test_a_report_for_a_customer_who_was_merged_finds_the_message(
     real: PostgresWorld,
 ) -> None:
@@ -352,6 +368,20 @@ async def test_the_same_report_twice_is_one_decision_and_the_counts_stay_right(
         for r in await real.pool.fetch("select * from message_counts()")
     }
     assert {key: n for key, n in counts.items() if n} == {("sent", "email"): 1}
+
+
+async def test_what_is_told_again_and_again_keeps_the_beginning_of_its_story_and_the_end(
+    real: PostgresWorld,
+) -> None:
+    message = await unknown(real)
+    told: list[Event] = [EmailBounced(email_id=message), EmailDelivered(email_id=message)]
+    reports = [track(real.user_id, told[number % 2]) for number in range(99)]
+    await real.accept(*reports, track(real.user_id, EmailOpened(email_id=message)))
+    row = await real.pool.fetchrow("select verdict, reason, decisions from message")
+    assert (row["verdict"], row["reason"]) == ("sent", "delivered")
+    assert len(row["decisions"]) == 50
+    assert [row["decisions"][which]["verdict"] for which in (0, -1)] == ["sending", "sent"]
+    assert row["decisions"][-1]["detail"] == "email_opened"
 
 
 async def test_many_reports_at_once_and_the_providers_answer_are_one_story(

@@ -18,6 +18,7 @@ from tests.unit.waiting import (
     EscalatesTooLate,
     GoesThrough,
     HandsOver,
+    LooksBackForNone,
     Other,
     TellsAsPromotion,
     ThinksBetterOfIt,
@@ -197,6 +198,15 @@ async def test_no_step_that_enters_is_taken_for_the_hand_over(
 ) -> None:
     with pytest.raises(ValueError, match="give the step another name"):
         await rehearsal.play(EntersAsIfItHandedOver, CART, run_length=run_length)
+
+
+async def test_6_a_look_back_for_none_is_a_mistake_and_not_a_look_back_for_all(
+    rehearsal: Rehearsal, run_length: int | None
+) -> None:
+    who = rehearsal.customer()
+    await rehearsal.happens(who, BOUGHT)
+    with pytest.raises(ValueError, match="at least one"):
+        await rehearsal.play(LooksBackForNone, CART, who=who, run_length=run_length)
 
 
 async def test_the_first_variant_stays_whatever_the_weights_are_later(

@@ -186,6 +186,23 @@ async def test_c14_a_call_that_nobody_makes_goes_to_the_lead_and_then_to_the_cus
     ]
 
 
+async def test_c12_nobody_is_asked_to_call_when_the_time_for_that_has_passed(
+    stage: Rehearsal,
+) -> None:
+    play = await _invited(stage)
+    await play.happens(LOOKS)
+    await play.passes(3 * HOUR)
+    before = play.sent
+    back = play.acknowledge(LOOKS)
+    stage.engine.clock.move(stage.now + 2 * HOUR)  # the worker is down, and hears of it at last
+    await play.relay(back)
+    assert [task.state for task in play.tasks] == ["withdrawn"]
+    assert play.sent == [*before, "not_reached/email"]
+    await play.passes(DAY)
+    await play.happens(LOOKS)
+    assert play.tasks[-1].deadline == stage.now + 4 * HOUR
+
+
 async def test_c14_a_visit_is_a_task_of_another_department(stage: Rehearsal) -> None:
     play = await _called(stage, "book a visit")
     assert [(task.role, task.state) for task in play.tasks] == [

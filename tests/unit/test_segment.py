@@ -398,6 +398,16 @@ def test_what_makes_no_sense_of_a_device_is_passed_over(context: dict[str, Any])
     assert orjson.loads(event.context) == context
 
 
+def test_a_batch_says_for_all_of_its_calls_where_the_device_is_and_a_call_knows_better() -> None:
+    device = {"timezone": "Europe/Lisbon", "device": {"token": "t0k3n"}}
+    # Who one customer is, is nothing to say of all.
+    post = Post(7, NOW, context={**device, "traits": {"email": "ada@shop.example"}})
+    event = read("identify", post=post, context={"timezone": "Asia/Tokyo", "locale": "ja"})
+    assert event.effects is not None
+    assert event.effects["time_zone"] == "Asia/Tokyo"
+    assert event.effects["addresses"] == {"push": "t0k3n"}
+
+
 def test_only_an_identify_says_where_the_customer_is() -> None:
     assert read(context={"timezone": "Europe/Lisbon"}).effects is None
 

@@ -210,3 +210,15 @@ class TellsAsPromotion(Journey[CartAbandoned]):
         """Ask."""
         await self.ask("sales", "Call", deadline=DAY, tell=webhook(REMINDER, cart, to="sales"))
         return Outcome.completed()
+
+
+@workflow.defn
+class LooksBackForNone(Journey[CartAbandoned]):
+    """Looks back for as many orders as it has none of."""
+
+    @workflow.run
+    async def run(self, cart: CartAbandoned) -> Outcome:
+        """Say how many it got."""
+        none = len(cart.products)
+        found = await self.look_back(PurchaseMade, within=DAY, where=bool, most=none)
+        return Outcome.completed(f"{len(found)}")

@@ -61,9 +61,14 @@ class Asks(Verbs):
             within: how long before now they may have happened.
             where: whether this one is meant. It is asked of the latest hundred of the type, or
                 of `most` where that is more; were there others, the story says so.
-            most: how many it gives at most; of more, the latest. Up to a thousand.
+            most: how many it gives at most; of more, the latest. From one to a thousand.
             step: the step's name.
+
+        Raises:
+            ValueError: `most` is less than one.
         """
+        if most < 1:
+            raise ValueError(f"look_back(…, most={most}): at least one")
         looked_at = most if where is None else max(most, _LOOKED_AT)
 
         async def live(_: object) -> list[A]:
