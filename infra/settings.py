@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from domain.errors import ConfigurationError
 
 _PREFIX = "SOJOURN_"
-_OTHERS = frozenset({"SOJOURN_TAG"})  # read by docker-compose.yml alone
+# Of docker-compose.yml, and what Kubernetes sets in every container beside a service `sojourn…`.
+_OTHERS = re.compile(r"SOJOURN_TAG|SOJOURN_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?)")
 
 
 class Settings(BaseSettings):
@@ -158,7 +159,7 @@ def not_settings(environment: Iterable[str]) -> dict[str, str]:
     known = [_PREFIX + name.upper() for name in Settings.model_fields]
     said: dict[str, str] = {}
     for name in sorted(environment):
-        if name.startswith(_PREFIX) and name not in {*known, *_OTHERS}:
+        if name.startswith(_PREFIX) and name not in known and not _OTHERS.fullmatch(name):
             near = get_close_matches(name, known, n=1, cutoff=0.8)
             meant = f": is {near[0]} meant?" if near else ""
             said[name] = f"{name} is set, which is no setting{meant}"

@@ -43,6 +43,7 @@ def merge(stays: Person, goes: Person) -> tuple[News, list[Enrollment]]:
     stays.holds = list(dict.fromkeys((*stays.holds, *goes.holds)))
     stays.time_zone = stays.time_zone or goes.time_zone
     stays.locale = stays.locale or goes.locale
+    stays.former_ids += (goes.customer_id, *goes.former_ids)
     stays.enrollments.update(goes.enrollments)
     stays.variants = {**goes.variants, **stays.variants}
     stays.ledger.update(goes.ledger)

@@ -119,6 +119,7 @@ class Person:
     """A customer in memory.
 
     Attributes:
+        former_ids: those of the customers who turned out to be this one.
         suppressions: of all customers: they are kept by the address.
         told: called with a row of the ledger that a report has changed.
     """
@@ -137,8 +138,14 @@ class Person:
     history: list[Happened] = field(default_factory=list)
     closed: dict[str, datetime] = field(default_factory=dict)
     variants: dict[str, str] = field(default_factory=dict)
+    former_ids: tuple[str, ...] = ()
     suppressions: Suppressions = field(default_factory=dict)
     told: Callable[[Row], None] = field(default_factory=lambda: _nobody)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """All ids that the customer has had."""
+        return frozenset((self.customer_id, *self.former_ids))
 
     def enroll(self, enrollment_id: str, *events: Event, entry: Entry | None = None) -> Enrollment:
         """Begin an enrollment with these events, of which the first has started it."""

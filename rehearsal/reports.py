@@ -1,4 +1,4 @@
-"""What is told of messages, taken in memory as `migrations/functions/outcomes_2.sql` has it.
+"""What is told of messages, taken in memory as `migrations/functions/outcomes_1.sql` has it.
 
 But for who unsubscribes by another customer's message: nobody's device is without a name here.
 """
@@ -6,6 +6,7 @@ But for who unsubscribes by another customer's message: nobody's device is witho
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from domain.events import MESSAGE_SETTLED, Envelope, Report
@@ -17,15 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Whether somebody is unsubscribed at an address, and what said so last."""
+    """Whether a customer is unsubscribed at an address, and what said so last.
+
+    Attributes:
+        by_message: they had a message there: it holds for others with the address, too.
+    """
 
     suppressed: bool
+    by_message: bool
     cause: str
     told_at: datetime
 
 
-Suppressions = dict[tuple[str, str], Suppression]
-"""By channel and address, the address in small letters."""
+Suppressions = dict[tuple[str, str, str], Suppression]
+"""By channel, address (in small letters) and the customer who said it."""
 
 _OPEN = {Verdict.SENDING, Verdict.UNKNOWN, Verdict.REJECTED}
 
@@ -44,8 +50,9 @@ def take(person: "Person", report: Report, at: datetime) -> dict[str, list[Envel
         None,
     )
     if report.says in {"unsubscribed", "resubscribed"}:
+        by_message = row is not None and row.address is not None
         for address in _addresses(person, row, report.channel):
-            _suppress(person, report, address, at)
+            _suppress(person, report, address, at, by_message=by_message)
     if row is None or report.says == "resubscribed":
         return {}
     if row.reported_at is not None and row.reported_at > at:
@@ -86,12 +93,16 @@ def _addresses(person: "Person", row: "Row | None", channel: str) -> Iterable[st
     return [person.addresses[channel]] if channel in person.addresses else []
 
 
-def _suppress(person: "Person", report: Report, address: str, at: datetime) -> None:
-    key = (report.channel, address.lower())
-    told = Suppression(report.says == "unsubscribed", report.detail, at)
+def _suppress(
+    person: "Person", report: Report, address: str, at: datetime, *, by_message: bool
+) -> None:
+    key = (report.channel, address.lower(), person.customer_id)
     before = person.suppressions.get(key)
     if before is None or before.told_at <= at:
-        person.suppressions[key] = told
+        held = before is not None and before.suppressed and before.by_message
+        person.suppressions[key] = Suppression(
+            report.says == "unsubscribed", by_message or held, report.detail, at
+        )
 
 
 def _settled(person: "Person", row: "Row", detail: str) -> dict[str, list[Envelope]]:
@@ -112,13 +123,29 @@ def _settled(person: "Person", row: "Row", detail: str) -> dict[str, list[Envelo
 
 
 def unsubscribed(person: "Person") -> dict[str, str]:
-    """By channel, why the customer's address there gets only what is about a service."""
+    """By channel, why the customer's address there gets only what is about a service.
+
+    It is what they said last themselves, or what somebody else said who had a message there.
+    """
     found = {
-        channel: person.suppressions.get((channel, address.lower()))
+        channel: _unsubscribed(person, channel, address.lower())
         for channel, address in person.addresses.items()
     }
     return {
         channel: f"{told.cause} on {told.told_at:%Y-%m-%d}"
         for channel, told in found.items()
-        if told is not None and told.suppressed
+        if told is not None
     }
+
+
+def _unsubscribed(person: "Person", channel: str, address: str) -> Suppression | None:
+    own: list[Suppression] = []
+    said: list[Suppression] = []
+    for (where, what, who), told in person.suppressions.items():
+        if (where, what) == (channel, address):
+            if who in person.ids:
+                own.append(told)
+            elif told.by_message:
+                said.append(told)
+    said += sorted(own, key=attrgetter("told_at"))[-1:]
+    return max((t for t in said if t.suppressed), key=attrgetter("told_at"), default=None)

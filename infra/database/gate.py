@@ -35,8 +35,7 @@ select {CUSTOMER_FACTS},
             s.cause || ' on ' || to_char(s.told_at at time zone 'UTC', 'YYYY-MM-DD'))
         from (select distinct on (channel) channel, value from address
             where customer_id = c.id and dead_since is null order by channel, updated_at desc) a
-        join suppression s on s.channel = a.channel and s.address = lower(a.value)
-            and s.suppressed) as unsubscribed,
+        cross join lateral unsubscribed(c.id, a.channel, a.value) s) as unsubscribed,
     (select m.id from message m
         where m.customer_id = c.id and m.objective = $5 and m.key <> $4
         and m.verdict in ('sending', 'sent', 'unknown') and m.reason <> 'bounced'

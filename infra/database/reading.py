@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, func
+from sqlalchemy import ARRAY, ColumnElement, Text, func, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -23,7 +23,6 @@ from infra.database.tables import (
     MessageRow,
     RefusalRow,
     Source,
-    SuppressionRow,
     TaskRow,
     TraitChange,
     TraitRow,
@@ -32,6 +31,11 @@ from infra.database.timeline import Place, TimelinePage, Wanted, read_timeline
 
 IdentityKind = Literal["user_id", "anonymous_id", "email", "phone"]
 _CHANNELS = {"email": "email", "phone": "sms"}
+_UNSUBSCRIBED = text("""
+select a.channel, a.value, u.told_at
+from address a cross join lateral unsubscribed(a.customer_id, a.channel, a.value) u
+where a.customer_id = :customer
+""")
 _LONGEST_WAIT = 3.0
 """Seconds for a connection: when all are busy for so long, more would only queue up."""
 
@@ -236,24 +240,15 @@ async def _record(session: AsyncSession, customer_id: str) -> CustomerRecord | N
         query = select(model).where(model.customer_id == customer_id, *conditions)
         return (await session.exec(query)).all()
 
-    unsubscribed = (
-        select(AddressRow.channel, AddressRow.value, SuppressionRow.told_at)
-        .join(
-            SuppressionRow,
-            and_(
-                col(AddressRow.channel) == col(SuppressionRow.channel),
-                func.lower(col(AddressRow.value)) == col(SuppressionRow.address),
-            ),
-        )
-        .where(col(AddressRow.customer_id) == customer_id, col(SuppressionRow.suppressed))
-    )
+    connection = await session.connection()
+    unsubscribed = await connection.execute(_UNSUBSCRIBED, {"customer": customer_id})
     return CustomerRecord(
         customer=customer,
         former_ids=sorted({*await ids_of(session, customer_id)} - {customer_id}),
         identities=await of(IdentityRow),
         traits=await of(TraitRow),
         addresses=await of(AddressRow),
-        unsubscribed={(c, v): since for c, v, since in await session.exec(unsubscribed)},
+        unsubscribed={(channel, address): since for channel, address, since in unsubscribed},
         open_holds=await of(
             HoldRow, col(HoldRow.opened_at).is_not(None), col(HoldRow.closed_at).is_(None)
         ),

@@ -454,13 +454,18 @@ class BacklogRow(SQLModel, table=True):
 
 
 class SuppressionRow(SQLModel, table=True):
-    """Whether somebody is unsubscribed at an address (in small letters), and what said so last."""
+    """Whether a customer wants no more at an address (in small letters), and what said so last.
+
+    `by_message` says that they had a message there, so that it holds for others with the address.
+    """
 
     __tablename__ = "suppression"
 
     channel: str = _text(key=True)
     address: str = _text(key=True)
+    customer_id: str = _text(key=True)
     suppressed: bool = Field(nullable=False)
+    by_message: bool = Field(nullable=False)
     cause: str = _text()
     told_at: datetime = _time()
 

@@ -2,16 +2,38 @@
 -- the customer, it came back, the customer wants no more. Called by `accept`, with the customer
 -- locked.
 
--- Whether a customer is unsubscribed at an address; what happened last decides, in whatever order
--- it is told. Kept by the address, so that neither a merge nor another `identify` forgets it.
+-- Somebody does not want any more at an address, or does again; what happened last decides, in
+-- whatever order it is told. Kept by the address, so that no other `identify` forgets it.
+--   p_customer: who says so
+--   p_by_message: by a message that went there, so that it holds for whoever has the address; who
+--     only claims to have an address speaks for nobody else
 create function suppress(
-    p_channel text, p_address text, p_suppressed boolean, p_cause text, p_at timestamptz)
+    p_channel text, p_address text, p_customer text, p_suppressed boolean, p_by_message boolean,
+    p_cause text, p_at timestamptz)
 returns void language sql volatile as $$
-    insert into suppression as s (channel, address, suppressed, cause, told_at)
-        values (p_channel, lower(p_address), p_suppressed, p_cause, p_at)
-        on conflict (channel, address) do update set
-            suppressed = excluded.suppressed, cause = excluded.cause, told_at = excluded.told_at
+    insert into suppression as s (
+        channel, address, customer_id, suppressed, by_message, cause, told_at)
+        values (
+            p_channel, lower(p_address), p_customer, p_suppressed, p_by_message, p_cause, p_at)
+        on conflict (channel, address, customer_id) do update set
+            suppressed = excluded.suppressed,
+            by_message = excluded.by_message or s.suppressed and s.by_message,
+            cause = excluded.cause, told_at = excluded.told_at
             where s.told_at <= excluded.told_at
+$$;
+
+-- Why a customer is unsubscribed at an address, in at most one row: by what they said last
+-- themselves, under whatever id, or by what somebody else said who had a message there.
+create function unsubscribed(p_customer text, p_channel text, p_address text)
+returns setof suppression language sql stable as $$
+    with told as materialized (
+        select s, s.customer_id = any (ids_of(p_customer)) as own
+        from suppression s where s.channel = p_channel and s.address = lower(p_address)),
+    said as (
+        (select s from told where own order by (s).told_at desc limit 1)
+        union all
+        select s from told where not own and (s).by_message)
+    select (s).* from said where (s).suppressed order by (s).told_at desc limit 1
 $$;
 
 -- Tell the enrollment whose message it is that it was settled otherwise than it knows; by a
@@ -51,6 +73,7 @@ returns boolean language plpgsql as $$
 declare
     v_before message;
     v_after message;
+    v_named message;  -- the message that it names, whoever had it
     v_says text := p_report ->> 'says';
     v_detail text := p_report ->> 'detail';
 begin
@@ -59,12 +82,18 @@ begin
         where id = p_report ->> 'message_id' and customer_id = p_customer
         and channel = p_report ->> 'channel' for no key update;
     if v_says in ('unsubscribed', 'resubscribed') then
-        perform suppress(p_report ->> 'channel', address, v_says = 'unsubscribed', v_detail, p_at)
-            from (
-                select v_before.address where v_before.address is not null
-                union all
-                select value from address where v_before.address is null
-                    and customer_id = p_customer and channel = p_report ->> 'channel') a (address);
+        -- Who knows the message has it, though a browser tells it of a device without a name.
+        select * into v_named from message
+            where id = p_report ->> 'message_id' and channel = p_report ->> 'channel'
+            and address is not null;
+        if found then
+            perform suppress(v_named.channel, v_named.address, v_named.customer_id,
+                v_says = 'unsubscribed', true, v_detail, p_at);
+        else
+            perform suppress(channel, value, p_customer, v_says = 'unsubscribed', false,
+                    v_detail, p_at)
+                from address where customer_id = p_customer and channel = p_report ->> 'channel';
+        end if;
     end if;
     if v_before.id is null or v_says = 'resubscribed' or v_before.reported_at > p_at then
         return false;
@@ -88,9 +117,12 @@ begin
         end if;
         v_after.in_flight_since := null;
         v_after.completed_at := clock_timestamp();
-        v_after.decisions := v_before.decisions || jsonb_build_array(jsonb_build_object(
-            'at', clock_timestamp(), 'verdict', v_after.verdict, 'reason', v_after.reason,
-            'detail', v_detail));
+        -- The story of a message that is told of again and again keeps its end, as at the gate.
+        v_after.decisions := case when jsonb_array_length(v_before.decisions) < 50
+            then v_before.decisions else v_before.decisions - 1 end
+            || jsonb_build_array(jsonb_build_object(
+                'at', clock_timestamp(), 'verdict', v_after.verdict, 'reason', v_after.reason,
+                'detail', v_detail));
     end if;
     update message set verdict = v_after.verdict, reason = v_after.reason,
         detail = v_after.detail, provider_id = v_after.provider_id,

@@ -19,10 +19,12 @@ def upgrade() -> None:
         "suppression",
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
         sa.Column("suppressed", sa.Boolean(), nullable=False),
+        sa.Column("by_message", sa.Boolean(), nullable=False),
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("channel", "address", name=op.f("pk_suppression")),
+        sa.PrimaryKeyConstraint("channel", "address", "customer_id", name=op.f("pk_suppression")),
     )
     _install("outcomes_1.sql")
     _install("accept_3.sql")
@@ -36,9 +38,10 @@ def downgrade() -> None:
         " where reason in ('delivered', 'bounced', 'unsubscribed')"
     )
     _install("accept_2.sql", "accept(")
-    op.execute("drop function report(text, jsonb, timestamptz)")
-    op.execute("drop function tell_settled(message, text)")
-    op.execute("drop function suppress(text, text, boolean, text, timestamptz)")
+    op.execute("drop function report")
+    op.execute("drop function tell_settled")
+    op.execute("drop function suppress")
+    op.execute("drop function unsubscribed")
     op.drop_table("suppression")
     op.drop_column("message", "reported_at")
 

@@ -65,6 +65,15 @@ async def test_a_null_forgets_the_trait_and_what_was_read_from_it(api: Api) -> N
     assert (found["time_zone"], found["locale"]) == (None, None)
 
 
+async def test_a_device_is_its_last_users_alone(api: Api) -> None:
+    for user in ("first", "second"):
+        context = {"device": {"token": "the phone"}}
+        await api.identify({"email": f"{user}@example.com"}, userId=user, context=context)
+    first, second = [await api.customer(user_id=user) for user in ("first", "second")]
+    assert {a["channel"] for a in first["addresses"]} == {"email"}
+    assert {a["channel"] for a in second["addresses"]} == {"email", "push"}
+
+
 async def test_what_an_identify_does_not_mention_stays(api: Api) -> None:
     await api.identify({"email": "a@example.com", "timezone": "Europe/Berlin", "locale": "de"})
     await api.identify({"timezone": "Mars/Base"})

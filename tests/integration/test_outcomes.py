@@ -320,6 +320,45 @@ async def test_who_unsubscribes_by_a_message_is_unsubscribed_where_it_went_whoev
     assert ("unknown", "provider_did_not_say") in await real.verdicts()
 
 
+async def _may_mail(real: PostgresWorld, step: str) -> bool:
+    return isinstance(await real.gate.decide(await _now(real, step=step), by_email()), Go)
+
+
+async def test_who_only_claims_an_address_unsubscribes_nobody_else_there(
+    real: PostgresWorld,
+) -> None:
+    message = await unknown(real)
+    claims = tell("eve", email="ADA@shop.example")
+    await real.accept(claims, track("eve", Unsubscribed(), at=START))
+    assert await _may_mail(real, "b")
+    # By the message it counts for all, and nobody who only claims the address takes it back.
+    later = START + timedelta(hours=1)
+    await real.accept(track(real.user_id, Unsubscribed(email_id=message), at=START))
+    await real.accept(track("eve", Resubscribed(), at=later))
+    assert not await _may_mail(real, "c")
+    who = "select customer_id from identity where value = $1"
+    eve = await real.pool.fetchval(who, "eve")
+    held = "select count(*) from unsubscribed($1, 'email', 'ada@shop.example')"
+    assert await real.pool.fetchval(held, eve) == 1
+    await real.accept(track(real.user_id, Resubscribed(), at=later))
+    assert await _may_mail(real, "d")
+    assert await real.pool.fetchval(held, eve) == 0
+
+
+async def test_who_unsubscribed_before_a_merge_is_unsubscribed_after_it(
+    real: PostgresWorld,
+) -> None:
+    await real.accept(track(real.user_id, Unsubscribed(), at=START))
+    alias = track("stays", CART)._replace(
+        type="alias", name="alias", effects={"alias": {"previous_id": real.user_id}}
+    )
+    await real.accept(tell("stays", first_name="Ada"))
+    await real.accept(alias)
+    assert not await _may_mail(real, "b")
+    await real.accept(track("stays", Resubscribed(), at=START + timedelta(hours=1)))
+    assert await _may_mail(real, "c")
+
+
 async def test_a_report_for_a_customer_who_was_merged_finds_the_message(
     real: PostgresWorld,
 ) -> None:

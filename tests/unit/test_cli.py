@@ -89,7 +89,9 @@ def test_a_mistyped_setting_is_named_with_what_may_be_meant() -> None:
         "sojourn: SOJOURN_COLOUR is set, which is no setting",
         "sojourn: SOJOURN_DATABSE_URL is set, which is no setting: is SOJOURN_DATABASE_URL meant?",
     ]
-    assert sojourn("version", SOJOURN_TAG="0.1.0").stderr == ""
+    others = ("TAG", "PORT", "SERVICE_HOST", "SERVICE_PORT_HTTP", "API_PORT_8000_TCP_ADDR")
+    done = sojourn("version", **{f"SOJOURN_{name}": "tcp://10.0.0.1:8000" for name in others})
+    assert done.stderr == ""
 
 
 def test_a_bad_log_level_is_one_sentence(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reports do not make a row grow without end, and unsubscribing by a message always counts."""
+"""A device that is told by one customer is no other's any more."""
 
 from pathlib import Path
 
@@ -11,22 +11,20 @@ branch_labels = None
 depends_on = None
 
 _FUNCTIONS = Path(__file__).parents[1] / "functions"
+_CHANGED = "tell_traits("
 
 
 def upgrade() -> None:
-    _install("outcomes_2.sql")
+    _install("told_traits_2.sql")
 
 
 def downgrade() -> None:
-    _install("outcomes_1.sql", "report(")
+    _install("accept_1.sql")
 
 
-def _install(name: str, beginning: str = "") -> None:
-    """Install a file's functions, or those whose definition begins so.
-
-    One each: asyncpg prepares one statement at a time.
-    """
+def _install(name: str) -> None:
+    """Install the function that this version changes, as it is in a file."""
     script = (_FUNCTIONS / name).read_text(encoding="utf-8")
     for part in script.split("\ncreate function ")[1:]:
-        if part.startswith(beginning):
+        if part.startswith(_CHANGED):
             op.execute(sa.text(f"create or replace function {part}".replace(":", r"\:")))
