@@ -43,11 +43,16 @@ def replay(
     except (ConfigurationError, JourneyError) as error:
         refuse(error)
 
-    async def work(pool: "Pool") -> tuple[int, int]:
+    async def work(pool: "Pool") -> tuple[int, int, int]:
         return await _replay(settings, catalog, pool, journeys, limit)
 
-    done, wrong = in_database(work, _CONNECTIONS)
-    typer.echo(f"{done:,} played again, {wrong:,} of which could not go on.")
+    played, wrong, untried = in_database(work, _CONNECTIONS)
+    typer.echo(f"{played:,} played again, {wrong:,} of which could not go on.")
+    if untried:
+        typer.echo(
+            f"{untried:,} could not be played: nothing has been done yet in their present run, "
+            "because it has just begun or is parked."
+        )
     if wrong:
         raise typer.Exit(_WRONG)
 
@@ -69,8 +74,8 @@ async def _replay(
     pool: "Pool",
     journeys: list[str] | None,
     limit: int | None,
-) -> tuple[int, int]:
-    """Play them, and say what is wrong. Returns how many there were, and how many are wrong."""
+) -> tuple[int, int, int]:
+    """Play them, and say what is wrong. Returns how many were played, wrong, and not played."""
     from temporalio.service import RPCError  # noqa: PLC0415
 
     from infra.database.live import LiveEnrollments  # noqa: PLC0415
@@ -78,7 +83,7 @@ async def _replay(
     from worker.replay import replay  # noqa: PLC0415
 
     enrollments = LiveEnrollments(pool, journeys or None, limit)
-    done, wrong, count = 0, 0, await enrollments.count()
+    done, wrong, untried, count = 0, 0, 0, await enrollments.count()
     nobody = f"Temporal does not answer at {settings.temporal_target}"
     try:
         client = await connect(settings)
@@ -87,6 +92,7 @@ async def _replay(
     try:
         async for played in replay(client, catalog, enrollments):
             done += 1
+            untried += played.untried
             if played.why_not is not None:
                 wrong += 1
                 _clear()
@@ -96,7 +102,7 @@ async def _replay(
     except RPCError as error:
         raise Unavailable(f"{nobody}: {error}") from error
     _clear()
-    return done, wrong
+    return done - untried, wrong, untried
 
 
 def _show(done: int, count: int) -> None:

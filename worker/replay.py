@@ -27,10 +27,12 @@ class Replayed:
 
     Attributes:
         why_not: why its journey would park with this code; None where it goes on.
+        untried: there is nothing to play yet: its run has just begun, or has been parked since.
     """
 
     enrollment: LiveEnrollment
     why_not: str | None = None
+    untried: bool = False
 
 
 async def replay(
@@ -65,8 +67,8 @@ async def replay(
                     raise
                 continue
             if not any(event.event_type == _DONE for event in history.events):
-                # No code has run yet, so any may; the SDK would wait for ever for what is to come.
-                aside.append(Replayed(enrollment))
+                # The SDK would wait for ever for what is to come.
+                aside.append(Replayed(enrollment, untried=True))
                 continue
             under_way[enrollment.workflow_id] = enrollment
             yield history

@@ -79,7 +79,7 @@ async def test_g8_a_replay_tells_who_could_not_go_on_with_other_code(
     assert [one.why_not for one in gone] == ["there is no such journey in this code"] * 3
 
 
-async def test_g8_who_has_done_nothing_yet_goes_on_and_who_is_gone_is_passed_over(
+async def test_g8_who_has_done_nothing_yet_is_not_played_and_who_is_gone_is_passed_over(
     temporal: WorkflowEnvironment,
 ) -> None:
     handle = await temporal.client.start_workflow(
@@ -92,7 +92,9 @@ async def test_g8_who_has_done_nothing_yet_goes_on_and_who_is_gone_is_passed_ove
 
     async with asyncio.timeout(PATIENCE):
         played = [one async for one in replay(temporal.client, Catalog([AsksSales]), both())]
-    assert [(one.enrollment.id, one.why_not) for one in played] == [("enr_later", None)]
+    assert [(one.enrollment.id, one.why_not, one.untried) for one in played] == [
+        ("enr_later", None, True)
+    ]
     await handle.terminate()
 
 
@@ -133,6 +135,20 @@ async def test_g8_the_command_says_who_could_not_go_on_and_why(
     assert done.exit_code == 0
     assert done.stdout == "0 played again, 0 of which could not go on.\n"
     assert (await command("no_such")).exit_code == 2
+
+    begun = f"just begun/{uuid.uuid4()}"
+    await api.pool.execute(
+        "update enrollment set journey = 'abandoned_cart', workflow_id = $1"
+        " where id = (select min(id) from enrollment)",
+        begun,
+    )
+    started = await temporal.client.start_workflow(
+        "AbandonedCart", id=begun, task_queue="nobody", start_delay=DAY
+    )
+    done = await command("abandoned_cart")
+    assert done.exit_code == 0
+    assert "\n1 could not be played: " in done.stdout
+    await started.terminate()
 
 
 def test_a_replay_without_its_parts_is_one_sentence(database_url: str) -> None:
