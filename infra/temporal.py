@@ -9,11 +9,11 @@ from temporalio.api.operatorservice.v1 import (
     ListSearchAttributesRequest,
 )
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ConfigurationError
 from domain.temporal_names import SEARCH_ATTRIBUTES
+from infra.converter import DATA_CONVERTER
 from infra.settings import Settings
 
 _log = structlog.get_logger()
@@ -49,7 +49,7 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
     return await Client.connect(
         settings.temporal_target,
         namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         lazy=lazy,
     )
 

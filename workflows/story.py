@@ -1,7 +1,6 @@
 """The story of an enrollment, as support staff read it in the Temporal UI."""
 
 import json
-from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -32,7 +31,7 @@ class Story:
         self._until: datetime | None = None
         self._step = ""
         self._held: tuple[str, datetime] | None = None
-        self._notes: deque[tuple[datetime, str]] = deque(maxlen=_KEPT)
+        self._notes: list[tuple[datetime, str]] = []
         self._forgotten = 0
         if start.carried is not None:
             self._resume(start.carried.story)
@@ -59,8 +58,10 @@ class Story:
 
     def note(self, now: datetime, what: str) -> None:
         """Add to what happened."""
-        self._forgotten += len(self._notes) == _KEPT
         self._notes.append((now, _cell(what)))
+        if len(self._notes) > _KEPT:
+            del self._notes[0]
+            self._forgotten += 1
 
     def record(self) -> StoryRecord:
         """For the next run."""

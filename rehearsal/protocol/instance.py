@@ -10,11 +10,11 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.common import MetricMeter, Priority, TypedSearchAttributes
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowRunner
 from temporalio.worker import WorkflowInstanceDetails as Details
 
+from infra.converter import DATA_CONVERTER
 from rehearsal.protocol.jobs import Job
 from rehearsal.protocol.values import NAMESPACE, SEED, Identity
 
@@ -75,7 +75,7 @@ def make(
     )
     return runner.create_instance(
         Details(
-            payload_converter_factory=pydantic_data_converter.payload_converter_class,
+            payload_converter_factory=DATA_CONVERTER.payload_converter_class,
             failure_converter_class=Telling,
             interceptor_classes=[],
             defn=definition,

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from temporalio.common import TypedSearchAttributes
-from temporalio.contrib.pydantic import pydantic_data_converter
 
-CONVERTER = pydantic_data_converter.payload_converter
-FAILURES = pydantic_data_converter.failure_converter
+from infra.converter import DATA_CONVERTER
+
+CONVERTER = DATA_CONVERTER.payload_converter
+FAILURES = DATA_CONVERTER.failure_converter
 NAMESPACE = "rehearsal"
 SEED = 1
 """Of `workflow.uuid4()` and `workflow.random()`: the same in every run and replay."""

@@ -1,6 +1,6 @@
 """Hearing: the waits of a journey for events, and the blocks that events end."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -163,8 +163,8 @@ class Hears(Verbs):
         self, match: Match[A], timeout: timedelta, at_most_late: timedelta | None, name: str | None
     ) -> A | None:
 
-        async def live(this: Step) -> A | None:
-            return await self._taken(
+        def live(this: Step) -> Awaitable[A | None]:  # every frame is kept while it waits
+            return self._taken(
                 this,
                 match.kind.name,
                 lambda: match.first(self._enrollment.untaken),
