@@ -4,7 +4,7 @@ Source: Segment, "Spec: Identify" and "Spec: Common Fields".
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from api.fields import LONGEST_NAME, check_length, object_of
 from domain.customers import ADDRESS_TRAITS, TRAITS_OF_SEGMENT
@@ -81,7 +81,7 @@ def _of_the_device(context: Mapping[str, Any]) -> Mapping[str, str]:
     """Nobody said these of the customer in so many words: what makes no sense is passed over."""
     told: dict[str, str] = {}
     zone = context.get("timezone")
-    if isinstance(zone, str) and time_zone(zone) is not None:
+    if _is_time_zone(zone):
         told["timezone"] = zone
     locale = context.get("locale")
     if isinstance(locale, str) and 0 < len(locale.strip()) <= LONGEST_NAME:
@@ -93,5 +93,5 @@ def _of_the_device(context: Mapping[str, Any]) -> Mapping[str, str]:
     return told
 
 
-def _is_time_zone(name: Any) -> bool:
+def _is_time_zone(name: Any) -> TypeGuard[str]:
     return isinstance(name, str) and time_zone(name) is not None

@@ -9,12 +9,12 @@ _OPEN = """
 insert into task (
     id, customer_id, enrollment_id, journey, step, role, title, details, choices, deadline,
     state, settled_at, history)
-select new_id('tsk'), e.customer_id, e.id, $2, $3, $4, $5, $6, $7, $8,
+select new_id('tsk'), e.customer_id, e.id, $8, $2, $3, $4, $5, $6, $7,
     case when e.state = 'live' then 'open' else 'withdrawn' end,
     case when e.state <> 'live' then now() end,
-    jsonb_build_array(jsonb_build_object('at', now(), 'what', 'opened', 'role', $4::text))
+    jsonb_build_array(jsonb_build_object('at', now(), 'what', 'opened', 'role', $3::text))
     || case when e.state = 'live' then '[]' else jsonb_build_array(jsonb_build_object(
-        'at', now(), 'what', 'withdrawn', 'role', $4::text,
+        'at', now(), 'what', 'withdrawn', 'role', $3::text,
         'detail', 'the journey had ended already')) end
 from enrollment e where e.id = $1
 on conflict (enrollment_id, step) do nothing
@@ -65,32 +65,14 @@ class PostgresTasks:
         Raises:
             LookupError: there is no such enrollment.
         """
+        step = (request.enrollment_id, request.step)
+        asked = (request.role, request.title, request.details, request.choices, request.deadline)
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_customer(connection, request.customer_id)
-            row = await connection.fetchrow(
-                _OPEN,
-                request.enrollment_id,
-                request.journey,
-                request.step,
-                request.role,
-                request.title,
-                request.details,
-                request.choices,
-                request.deadline,
-            )
+            row = await connection.fetchrow(_OPEN, *step, *asked, request.journey)
             if row is None:
-                await connection.execute(
-                    _REOPEN,
-                    request.enrollment_id,
-                    request.step,
-                    request.role,
-                    request.title,
-                    request.details,
-                    request.choices,
-                    request.deadline,
-                    request.asked_at,
-                )
-                row = await connection.fetchrow(_OPENED, request.enrollment_id, request.step)
+                await connection.execute(_REOPEN, *step, *asked, request.asked_at)
+                row = await connection.fetchrow(_OPENED, *step)
         if row is None:
             raise LookupError(f"no enrollment {request.enrollment_id}")
         return OpenedTask.of(row["id"], row["state"], row["answer"], row["by"])

@@ -20,9 +20,8 @@ begin
         where a.customer_id = p_customer and a.channel = told.key and told.key <> 'push'
         and a.value <> told.value;
     -- But a device has one user at a time: what is for the one before must not be shown to this one.
-    delete from address a using jsonb_each_text(p_effects -> 'addresses') told
-        where told.key = 'push' and a.channel = 'push' and a.value = told.value
-        and a.customer_id <> p_customer;
+    delete from address where channel = 'push' and value = p_effects -> 'addresses' ->> 'push'
+        and customer_id <> p_customer;
     insert into address as a (customer_id, channel, value, updated_at)
         select p_customer, key, value, clock_timestamp()
         from jsonb_each_text(p_effects -> 'addresses') where value is not null
